@@ -1,0 +1,45 @@
+import type { z } from 'zod'
+import type { KeyUsage } from '../usage/key-usage.ts'
+import type { DetectorName, Finding, Severity } from './finding.ts'
+import type { Profile } from './profile.ts'
+
+/** Settings that every detector has. Names are those of the YAML; durations are milliseconds once parsed. */
+export interface DetectorSettings {
+  readonly enabled: boolean
+  readonly severity: Severity
+}
+
+/** What a detector may look at. Nothing else: no clock, no store, no environment. */
+export interface Detection<Settings extends DetectorSettings> {
+  readonly usage: KeyUsage
+  /** What is usual for this key; it ends where `usage.rollups` matter, at `profile.learnedUntilMs`. */
+  readonly profile: Profile
+  readonly settings: Settings
+  /** The instant of the tick; nothing in `usage` is later. */
+  readonly nowMs: number
+}
+
+/**
+ * A detector is a pure function with a name and settings. To add one: this file's interface in `detectors/`, a line in
+ * `registry.ts`, its test.
+ */
+export interface Detector {
+  readonly name: DetectorName
+  /** One line for the docs and for editors: when it fires. */
+  readonly description: string
+  /** Strict object, every setting with a default and a description. */
+  readonly settings: z.ZodObject
+  /** Findings at `nowMs`, one per scope at the most; an empty list when all is usual or still being learnt. Never throws on valid usage. */
+  detect(detection: Detection<DetectorSettings>): Finding[]
+}
+
+/** Ties a detector's settings schema to its `detect`, and forgets the settings' type so that detectors fit one registry. */
+export function defineDetector<Schema extends z.ZodObject>(detector: {
+  readonly name: DetectorName
+  readonly description: string
+  readonly settings: Schema
+  detect(detection: Detection<z.output<Schema> & DetectorSettings>): Finding[]
+}): Detector {
+  // Sound because settings reach a detector only through its own schema (config/overrides.ts parses them with it).
+  return detector as unknown as Detector
+}

@@ -1,0 +1,47 @@
+/** Everything that keyhound can raise an alert about. The names are part of the interface. */
+export const DETECTOR_NAMES = [
+  'volume_spike',
+  'unusual_geo',
+  'unusual_hour',
+  'unfamiliar_model',
+  'spend_threshold',
+] as const
+export type DetectorName = (typeof DETECTOR_NAMES)[number]
+
+export const SEVERITIES = ['info', 'warning', 'critical'] as const
+export type Severity = (typeof SEVERITIES)[number]
+
+/** 0 for info, 1 for warning, 2 for critical. */
+export function severityRank(severity: Severity): number {
+  return SEVERITIES.indexOf(severity)
+}
+
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue }
+
+/** Why a finding was made, complete enough to be checked by hand. Serialised as it is: snake_case names. */
+export interface Evidence {
+  /** What was measured: `requests`, `cost_usd`, `country`, ... */
+  readonly metric: string
+  readonly observed: JsonValue
+  /** What would have been usual. */
+  readonly expected: JsonValue
+  /** ISO instants of the window that was judged. */
+  readonly window: { readonly start: string; readonly end: string }
+  /** What the judgement rests on. */
+  readonly history: { readonly days: number; readonly events: number }
+  /** The setting that decided, as it is written in the configuration: `detectors.volume_spike.sensitivity: medium`. */
+  readonly setting: string
+  readonly [detail: string]: JsonValue
+}
+
+/** One judgement of one detector about one key at one tick. */
+export interface Finding {
+  readonly detector: DetectorName
+  readonly keyId: string
+  /** Tells apart alerts of one detector on one key that live their own lives (`1d:10` of spend_threshold); else ''. */
+  readonly scope: string
+  readonly severity: Severity
+  /** One sentence that an engineer understands at 3 a.m. Plain text; may hold text that an attacker chose. */
+  readonly summary: string
+  readonly evidence: Evidence
+}

@@ -1,0 +1,29 @@
+import { HOUR_MS } from './duration.ts'
+import type { KeyAttributes } from './event.ts'
+import { addTotals, BUCKET_MS, NO_USAGE, type Rollup, type UsageTotals } from './rollup.ts'
+
+/**
+ * How far back `KeyUsage.rollups` reaches: the open hour, and the hour before it, which is learnt only LEARN_DELAY_MS
+ * after it closes. All that is older is in the key's profile.
+ */
+export const RECENT_USAGE_MS = 2 * HOUR_MS
+
+/** The recent usage of one key, as a tick sees it. */
+export interface KeyUsage {
+  readonly key: KeyAttributes
+  /** Minute rollups of the last RECENT_USAGE_MS, ascending by bucket; none later than the tick. */
+  readonly rollups: readonly Rollup[]
+}
+
+/**
+ * The rollups of a window that ends with the current, partial bucket: a window of 5 minutes at 12:03:20 holds the
+ * buckets 11:59 to 12:03.
+ */
+export function rollupsWithin(usage: KeyUsage, windowMs: number, nowMs: number): Rollup[] {
+  const fromMs = Math.floor(nowMs / BUCKET_MS) * BUCKET_MS - windowMs + BUCKET_MS
+  return usage.rollups.filter((rollup) => rollup.bucketMs >= fromMs && rollup.bucketMs <= nowMs)
+}
+
+export function sumRollups(rollups: readonly UsageTotals[]): UsageTotals {
+  return rollups.reduce<UsageTotals>(addTotals, NO_USAGE)
+}
