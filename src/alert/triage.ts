@@ -1,0 +1,30 @@
+import { severityRank, type Finding, type Severity } from '../detect/finding.ts'
+import type { Alert } from './alert.ts'
+
+/** What a finding means for the alert that may already be open. */
+export type Triage =
+  | { readonly kind: 'open'; readonly finding: Finding }
+  | { readonly kind: 'update'; readonly alert: Alert; readonly finding: Finding; readonly escalates: boolean }
+
+/**
+ * Decides what one finding does: the first opens an alert; later ones update it. An open alert never becomes milder
+ * while it is open, so that what was announced stays true.
+ */
+export function triage(finding: Finding, open: Alert | undefined): Triage {
+  if (open === undefined) return { kind: 'open', finding }
+  return {
+    kind: 'update',
+    alert: open,
+    finding: { ...finding, severity: worse(finding.severity, open.severity) },
+    escalates: severityRank(finding.severity) > severityRank(open.severity),
+  }
+}
+
+/** True when an open alert has been quiet for `resolveAfterMs` at `nowMs`. */
+export function isQuiet(alert: Alert, resolveAfterMs: number, nowMs: number): boolean {
+  return alert.status !== 'resolved' && nowMs - alert.lastSeenAt.getTime() >= resolveAfterMs
+}
+
+export function worse(a: Severity, b: Severity): Severity {
+  return severityRank(a) >= severityRank(b) ? a : b
+}

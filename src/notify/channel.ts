@@ -1,0 +1,46 @@
+import type { z } from 'zod'
+import type { Notification } from '../alert/notification.ts'
+
+/** A place that messages go to, made from one entry of `channels` in the configuration. */
+export interface Channel {
+  /**
+   * Sends one message and tells what the other side answered, without secrets.
+   * Throws DeliveryError. Must end by itself when `signal` aborts.
+   */
+  send(notification: Notification, signal: AbortSignal): Promise<{ readonly receipt: string }>
+  /** Frees connections. */
+  close?(): Promise<void>
+}
+
+/** A kind of channel: one file in `channels/`, one line in `registry.ts`. */
+export interface ChannelType {
+  /** The value of `type:` in the configuration. */
+  readonly type: string
+  /** Strict object with `type` as a literal; secrets are `secretText`. */
+  readonly schema: z.ZodObject
+  open(config: Readonly<Record<string, unknown>>, tools: ChannelTools): Channel
+}
+
+/** What channels are given instead of reaching for globals. */
+export interface ChannelTools {
+  /** fetch that refuses redirects and, unless allowed, addresses inside the network. */
+  readonly fetch: typeof fetch
+  readonly nowMs: () => number
+}
+
+/** A message could not be handed over. `retryable` false means that no later try can succeed. */
+export class DeliveryError extends Error {
+  override readonly name = 'DeliveryError'
+  readonly retryable: boolean
+  /** What the other side asked for with Retry-After, in milliseconds. */
+  readonly retryAfterMs: number | undefined
+
+  constructor(
+    message: string,
+    options: { readonly retryable: boolean; readonly retryAfterMs?: number | undefined; readonly cause?: unknown },
+  ) {
+    super(message, { cause: options.cause })
+    this.retryable = options.retryable
+    this.retryAfterMs = options.retryAfterMs
+  }
+}

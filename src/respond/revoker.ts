@@ -1,0 +1,47 @@
+import type { z } from 'zod'
+
+/** What is asked of a gateway or provider about one key. `requestId` is the same on every retry. */
+export interface RevokerCall {
+  readonly requestId: string
+  readonly keyId: string
+  readonly reason: string
+  readonly at: Date
+  /** The alert that led to it, as JSON of section 6; undefined for an operator's own wish. */
+  readonly alert: unknown
+}
+
+export interface Revoker {
+  readonly capabilities: { readonly disable: boolean; readonly restore: boolean }
+  /** Resolves with what the other side answered, without secrets; throws RevokerError. */
+  disable(call: RevokerCall, signal: AbortSignal): Promise<{ readonly receipt: string }>
+  restore(call: RevokerCall, signal: AbortSignal): Promise<{ readonly receipt: string }>
+}
+
+/** A kind of revoker: one file in `revokers/`, one line in `registry.ts`. */
+export interface RevokerType {
+  /** The value of `action.type` in the configuration. */
+  readonly type: string
+  readonly schema: z.ZodObject
+  open(config: Readonly<Record<string, unknown>>, tools: RevokerTools): Revoker
+}
+
+export interface RevokerTools {
+  readonly fetch: typeof fetch
+  readonly nowMs: () => number
+}
+
+/** The key could not be revoked or restored. */
+export class RevokerError extends Error {
+  override readonly name = 'RevokerError'
+  readonly retryable: boolean
+  readonly retryAfterMs: number | undefined
+
+  constructor(
+    message: string,
+    options: { readonly retryable: boolean; readonly retryAfterMs?: number | undefined; readonly cause?: unknown },
+  ) {
+    super(message, { cause: options.cause })
+    this.retryable = options.retryable
+    this.retryAfterMs = options.retryAfterMs
+  }
+}

@@ -1,0 +1,65 @@
+import type { Alert } from '../alert/alert.ts'
+import type { Announcement, Incident } from '../alert/announce.ts'
+import type { Finding } from '../detect/finding.ts'
+import type { Profile } from '../detect/profile.ts'
+import type { KeyAttributes } from '../usage/event.ts'
+import type { KeyUsage } from '../usage/key-usage.ts'
+import type { Rollup } from '../usage/rollup.ts'
+
+/** The part of the keys that one tick judges: keys whose hash falls on `index` of `count`. */
+export interface Shard {
+  readonly index: number
+  readonly count: number
+}
+
+/** One closed hour of one key, ready to be learnt. */
+export interface KeyHour {
+  readonly key: KeyAttributes
+  /** Start of the hour, epoch milliseconds. */
+  readonly hourMs: number
+  /** Minute rollups of the hour summed to the hour, by model and country: `bucketMs` is `hourMs`. */
+  readonly rollups: readonly Rollup[]
+  /** True when an alert of severity warning or worse was open on the key in this hour: facts are kept, habits are not taught. */
+  readonly suspect: boolean
+}
+
+/**
+ * What the engine needs to be told and to keep. Two implementations, held equal by one contract suite: Postgres for the
+ * daemon, memory for the backtest.
+ */
+export interface EngineStore {
+  /** Keys of the shard with usage in a bucket from `activeSinceMs` on, with their rollups of the last RECENT_USAGE_MS up to `nowMs`. */
+  activeUsage(shard: Shard, range: { readonly activeSinceMs: number; readonly nowMs: number }): Promise<KeyUsage[]>
+  /** The profiles of the keys; a key that has none is absent. */
+  profiles(keyIds: readonly string[]): Promise<Map<string, Profile>>
+  /** Hours of the shard's keys that closed before `beforeMs` and are not in their profile, ascending by hour, at most `limit` of them. */
+  unlearntHours(shard: Shard, range: { readonly beforeMs: number; readonly limit: number }): Promise<KeyHour[]>
+  /** Stores profiles whole; the newest `learnedUntilMs` wins. */
+  saveProfiles(profiles: readonly Profile[]): Promise<void>
+  /** Open alerts (not resolved) of the shard. */
+  openAlerts(shard: Shard): Promise<Alert[]>
+  /**
+   * Writes what a tick decided, in one transaction: alerts opened, updated and resolved, their history, the incidents,
+   * and the deliveries that `plan` asks for. Safe to repeat: an alert that is already open is updated instead.
+   */
+  commit(decisions: TickDecisions, plan: AnnouncementPlanner): Promise<TickOutcome>
+}
+
+export interface TickDecisions {
+  readonly nowMs: number
+  readonly findings: readonly { readonly finding: Finding; readonly key: KeyAttributes; readonly groupKey: string }[]
+  /** Ids of alerts that have been quiet long enough. */
+  readonly resolved: readonly string[]
+}
+
+/** Says what must be announced about an incident, and where. Pure; called inside the transaction with its newest state. */
+export type AnnouncementPlanner = (
+  incident: Incident,
+  alerts: readonly Alert[],
+) => { readonly announcement: Announcement; readonly channels: readonly string[] } | undefined
+
+export interface TickOutcome {
+  readonly opened: readonly Alert[]
+  readonly escalated: readonly Alert[]
+  readonly resolved: readonly Alert[]
+}
