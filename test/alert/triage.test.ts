@@ -1,0 +1,45 @@
+import { describe, expect, test } from 'vitest'
+import { isQuiet, triage } from '../../src/alert/triage.ts'
+import type { Finding } from '../../src/detect/finding.ts'
+import { alertOf } from './alerts.ts'
+
+const finding: Finding = { ...alertOf(), detector: 'volume_spike', severity: 'warning' }
+
+describe('triage', () => {
+  test('the first finding opens an alert', () => {
+    expect(triage(finding, undefined)).toEqual({ kind: 'open', finding })
+  })
+
+  test('a later finding updates the open alert and does not escalate it at the same severity', () => {
+    expect(triage(finding, alertOf())).toMatchObject({ kind: 'update', escalates: false })
+  })
+
+  test('a worse finding escalates the open alert', () => {
+    expect(triage({ ...finding, severity: 'critical' }, alertOf())).toMatchObject({
+      kind: 'update',
+      escalates: true,
+      finding: { severity: 'critical' },
+    })
+  })
+
+  test('a milder finding leaves the open alert as bad as it was announced', () => {
+    expect(triage({ ...finding, severity: 'info' }, alertOf({ severity: 'critical' }))).toMatchObject({
+      escalates: false,
+      finding: { severity: 'critical' },
+    })
+  })
+})
+
+describe('an alert is quiet', () => {
+  const lastSeenAt = new Date('2026-03-02T03:00:00Z')
+
+  test.each([
+    ['not before the time to resolve is over', 29, 'firing', false],
+    ['when it has not been found for that long', 30, 'firing', true],
+    ['also when somebody acknowledged it', 30, 'acknowledged', true],
+    ['never again once it is resolved', 300, 'resolved', false],
+  ] as const)('%s', (_, minutes, status, quiet) => {
+    const nowMs = lastSeenAt.getTime() + minutes * 60_000
+    expect(isQuiet(alertOf({ lastSeenAt, status }), 30 * 60_000, nowMs)).toBe(quiet)
+  })
+})
