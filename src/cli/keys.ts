@@ -1,0 +1,135 @@
+import { Command, Option } from 'commander'
+import { plainText } from '../alert/plain-text.ts'
+import { systemClock } from '../clock.ts'
+import type { Config } from '../config/config.ts'
+import { loadConfig } from '../config/load.ts'
+import { LiveConfig } from '../daemon/live-config.ts'
+import { createLog } from '../daemon/log.ts'
+import type { Session } from '../daemon/session.ts'
+import { profileSummary } from '../http/profile-summary.ts'
+import { protectedBy } from '../respond/policy.ts'
+import { startActing } from '../respond/respond.ts'
+import type { KeyDetail } from '../store/operator-store.ts'
+import type { Revocation } from '../store/revocation-store.ts'
+import { SECOND_MS } from '../usage/duration.ts'
+import { cliActor, withSession } from './with-session.ts'
+
+const WAIT_FOR_GATEWAY_MS = 60 * SECOND_MS
+const LOOK_EVERY_MS = 100
+const TEXT_CHARACTERS = 256
+
+/** `keyhound keys show|revoke|restore KEY_ID`. */
+export function keysCommand(): Command {
+  return new Command('keys')
+    .description('show what is usual for a key; revoke and restore it')
+    .addCommand(showCommand())
+    .addCommand(turnCommand('revoke', 'revoke the key at the gateway that revoke.action names'))
+    .addCommand(turnCommand('restore', 'make a revoked key work again'))
+}
+
+function showCommand(): Command {
+  return new Command('show')
+    .description('what is usual for the key, and what was done to it')
+    .argument('<key_id>')
+    .addOption(new Option('--format <format>', 'how to print it').choices(['text', 'json']).default('text'))
+    .action(async (keyId: string, { format }: { format: 'text' | 'json' }) => {
+      await withSession(async ({ operators, revocations }) => {
+        const detail = await operators.key(keyId)
+        if (detail === undefined) throw new Error(`no usage of a key "${plainText(keyId, TEXT_CHARACTERS)}" is known`)
+        const past = await revocations.forKey(keyId, 10)
+        process.stdout.write(format === 'json' ? asJson(detail, past) : asText(detail, past))
+      })
+    })
+}
+
+function turnCommand(turn: 'revoke' | 'restore', description: string): Command {
+  return new Command(turn)
+    .description(description)
+    .argument('<key_id>')
+    .option('--reason <text>', 'why; kept in the audit', 'not given')
+    .option('--config <file>', 'the configuration (default: $KEYHOUND_CONFIG, else ./alerts.yaml)')
+    .action(async (keyId: string, options: { reason: string; config?: string }) => {
+      const config = await loadConfig(options.config, process.env)
+      refuseImpossible(turn, keyId, config)
+      await withSession(async (session) => {
+        const wish = { keyId, reason: options.reason, actor: cliActor(), nowMs: systemClock.nowMs() }
+        const asked =
+          turn === 'revoke'
+            ? await session.revocations.requestRevoke(wish)
+            : await session.revocations.requestRestore(wish)
+        const ended = await carryOut(session, config, asked)
+        process.stdout.write(`${plainText(keyId, TEXT_CHARACTERS)}: ${ended.state}${said(ended)}\n`)
+        if (ended.state !== (turn === 'revoke' ? 'revoked' : 'restored')) process.exitCode = 1
+      })
+    })
+}
+
+function refuseImpossible(turn: 'revoke' | 'restore', keyId: string, config: Config): void {
+  if (config.revokeAction === undefined) {
+    throw new Error(`keyhound does not know how to ${turn} keys: set revoke.action in ${config.file ?? 'alerts.yaml'}`)
+  }
+  const pattern = turn === 'revoke' ? protectedBy(keyId, config.revoke) : undefined
+  if (pattern !== undefined) {
+    throw new Error(`the key is protected by revoke.protect: "${pattern}"; take it off the list if you mean it`)
+  }
+}
+
+/** Calls the gateway, unless a daemon is faster: the claim in the database lets only one of them do it. */
+async function carryOut(session: Session, config: Config, asked: Revocation): Promise<Revocation> {
+  const live = new LiveConfig(config, systemClock)
+  const acting = startActing({
+    revocations: session.revocations,
+    revoker: () => live.revoker,
+    settings: () => config.revoke,
+    clock: systemClock,
+    log: createLog('silent'),
+  })
+  try {
+    const deadlineMs = systemClock.nowMs() + WAIT_FOR_GATEWAY_MS
+    for (;;) {
+      const now = (await session.revocations.forKey(asked.keyId, 10)).find(({ id }) => id === asked.id) ?? asked
+      if (now.state !== 'pending' && now.state !== 'restoring') return now
+      if (systemClock.nowMs() > deadlineMs) return now
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
+    }
+  } finally {
+    await acting.stop()
+    await live.close()
+  }
+}
+
+function said({ state, lastError }: Revocation): string {
+  const waiting = state === 'pending' || state === 'restoring'
+  const hint = waiting ? ' (a running keyhound goes on trying)' : ''
+  return `${lastError === undefined ? '' : `: ${plainText(lastError, TEXT_CHARACTERS)}`}${hint}`
+}
+
+function asJson(detail: KeyDetail, past: readonly Revocation[]): string {
+  const shown = {
+    key_id: detail.key.keyId,
+    team_id: detail.key.teamId ?? null,
+    environment: detail.key.environment ?? null,
+    state: detail.state,
+    first_seen_at: detail.firstSeenAt,
+    last_seen_at: detail.lastSeenAt ?? null,
+    profile: detail.profile === undefined ? null : profileSummary(detail.profile),
+    revocations: past.map(({ id, state, reason, actor, createdAt }) => ({ id, state, reason, actor, created_at: createdAt })),
+  }
+  return `${JSON.stringify(shown, undefined, 2)}\n`
+}
+
+function asText(detail: KeyDetail, past: readonly Revocation[]): string {
+  const { key, state, firstSeenAt, lastSeenAt, profile } = detail
+  const lines = [
+    `key          ${key.keyId} (${state})`,
+    `team         ${key.teamId ?? 'unknown'}, environment ${key.environment ?? 'unknown'}`,
+    `seen         ${firstSeenAt.toISOString()} to ${lastSeenAt?.toISOString() ?? 'unknown'}`,
+    ...(profile === undefined
+      ? ['usual        nothing learnt yet: the first hour is learnt when it is over']
+      : Object.entries(profileSummary(profile)).map(
+          ([name, value]) => `${name.padEnd(12)} ${typeof value === 'string' ? value : JSON.stringify(value)}`,
+        )),
+    ...past.map(({ createdAt, state: was, actor, reason }) => `${was.padEnd(12)} ${createdAt.toISOString()} by ${actor}: ${reason}`),
+  ]
+  return lines.map((line) => `${plainText(line, 2_000)}\n`).join('')
+}

@@ -1,0 +1,114 @@
+import type { Clock } from '../clock.ts'
+import type { Config } from '../config/config.ts'
+import type { Environment } from '../config/env.ts'
+import { formatProblem } from '../config/problem.ts'
+import type { DeliveryReport } from '../notify/deliver.ts'
+import { createMetrics } from './metrics.ts'
+import { LiveConfig } from './live-config.ts'
+import type { Logger } from './log.ts'
+import { startDetect } from './parts/detect.ts'
+import { startHttp } from './parts/http.ts'
+import { startIngestPart } from './parts/ingest.ts'
+import { startNotify } from './parts/notify.ts'
+import type { Part, PartContext } from './parts/part.ts'
+import { openSession, type Session } from './session.ts'
+
+export const ROLES = ['ingest', 'detect', 'notify', 'api'] as const
+export type Role = (typeof ROLES)[number]
+
+export interface DaemonOptions {
+  readonly environment: Environment
+  readonly config: Config
+  readonly roles: readonly Role[]
+  readonly clock: Clock
+  readonly log: Logger
+  /** Where keyhound keeps its state, instead of where the environment says: the demo's is a fresh one. */
+  readonly dataDir?: string
+  /** How long imported history must have been here before it is learnt; see `createEngineStore`. */
+  readonly learnSettleMs?: number
+  readonly onDelivery?: (report: DeliveryReport) => void
+}
+
+export interface Daemon {
+  readonly session: Session
+  readonly live: LiveConfig
+  /** The queue that usage events are taken from. */
+  readonly queueName: string
+  /** Where it serves health, metrics and, with the role `api`, the API; undefined when it cannot. */
+  readonly url: string | undefined
+  /** Starts further roles in this process; `api` only at the start. */
+  addRoles(roles: readonly Role[]): Promise<void>
+  /** Ends the parts in the order of an event's way: no new events, then ingest, ticks, responses, messages. */
+  stop(): Promise<void>
+}
+
+type Worker = Exclude<Role, 'api'>
+const WORKERS: Readonly<Record<Worker, (context: PartContext) => Promise<Part>>> = {
+  ingest: startIngestPart,
+  detect: startDetect,
+  notify: startNotify,
+}
+/** The way of an event: workers are stopped in this order and started in the reverse one. */
+const STOP_ORDER: readonly Worker[] = ['ingest', 'detect', 'notify']
+
+/**
+ * Puts keyhound together and starts the roles. Throws, within seconds, when a server cannot be reached; what was
+ * started by then is stopped.
+ */
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { environment, config, clock, log } = options
+  for (const warning of [...environment.warnings, ...config.warnings]) {
+    log.warn({ problem: formatProblem(warning) }, 'configuration warning')
+  }
+  const onNotice = (message: string, error?: Error): void => log.warn({ err: error }, message)
+  const session = await openSession({ ...options, onNotice })
+  const live = new LiveConfig(config, clock)
+  const running = new Map<Worker, Part>()
+  let http: Part | undefined
+  const stop = async (): Promise<void> => {
+    await http?.stop()
+    for (const role of STOP_ORDER) {
+      await running.get(role)?.stop()
+      running.delete(role)
+    }
+    await live.close()
+    await session.close()
+  }
+  const metrics = createMetrics({
+    queueWaiting: async () => (await session.backends.queues.queue(environment.queueName).counts()).waiting,
+  })
+  const wakers: (() => void)[] = []
+  const context: PartContext = {
+    ...options,
+    session,
+    live,
+    metrics,
+    onAlertsChanged: (wake) => wakers.push(wake),
+    alertsChanged: () => wakers.forEach((wake) => wake()),
+  }
+  const addRoles = async (roles: readonly Role[]): Promise<void> => {
+    for (const role of STOP_ORDER.toReversed().filter((known) => roles.includes(known) && !running.has(known))) {
+      running.set(role, await WORKERS[role](context))
+      log.info({ role }, 'started')
+    }
+  }
+  try {
+    await addRoles(options.roles)
+    http = await startHttp(context, options.roles.includes('api') ? 'api' : undefined)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  log.info(
+    { queue: session.backends.queues.backend, embedded: session.backends.embedded, roles: options.roles },
+    'keyhound runs',
+  )
+  return {
+    session,
+    live,
+    queueName: environment.queueName,
+    url: http.url,
+    addRoles,
+    stop,
+  }
+}

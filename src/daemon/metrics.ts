@@ -1,0 +1,190 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { AlertStatus } from '../alert/alert.ts'
+import type { DetectorName, Severity } from '../detect/finding.ts'
+import type { HttpMetrics } from '../http/metrics.ts'
+import type { IngestMetrics } from '../ingest/metrics.ts'
+import type { RevocationState } from '../store/revocation-store.ts'
+
+/** How one try to deliver a message ended. */
+export type DeliveryResult = 'delivered' | 'retry' | 'failed'
+
+/** What the scheduler, the engine and the loops count. */
+export interface EngineMetrics {
+  /** A tick of one shard ended well. */
+  tick(seconds: number, nowMs: number): void
+  tickFailed(): void
+  alertOpened(detector: DetectorName, severity: Severity): void
+  alertsResolved(count: number): void
+  detectorFailed(detector: DetectorName): void
+  delivery(channel: string, result: DeliveryResult): void
+  revocation(state: RevocationState): void
+}
+
+/** Everything that keyhound measures about itself, in a registry of its own. Labels never hold key ids, models or addresses. */
+export interface Metrics {
+  readonly ingest: IngestMetrics
+  readonly http: HttpMetrics
+  readonly engine: EngineMetrics
+  /** For `/metrics`. */
+  text(): Promise<{ readonly contentType: string; readonly text: string }>
+}
+
+/** What is asked at the time of a scrape; a question that fails leaves its gauge out. */
+export interface Gauges {
+  readonly queueWaiting?: () => Promise<number>
+  readonly openAlerts?: () => Promise<readonly { readonly status: AlertStatus; readonly count: number }[]>
+}
+
+const BATCH_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const TICK_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+const ANSWER_SECONDS = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30]
+
+/** Makes the counters; one set a process. */
+export function createMetrics(gauges: Gauges = {}): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry, prefix: 'keyhound_' })
+  addGauges(registry, gauges)
+  return {
+    ingest: ingestMetrics(registry),
+    http: httpMetrics(registry),
+    engine: engineMetrics(registry),
+    text: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+  }
+}
+
+function ingestMetrics(registry: Registry): IngestMetrics {
+  const registers = [registry]
+  const ingested = new Counter({
+    name: 'keyhound_events_ingested_total',
+    help: 'Usage events that were stored for the first time.',
+    registers,
+  })
+  const duplicates = new Counter({
+    name: 'keyhound_events_duplicate_total',
+    help: 'Usage events that had been stored before and changed nothing.',
+    registers,
+  })
+  const rejected = new Counter({
+    name: 'keyhound_events_rejected_total',
+    help: 'Usage events that were refused and kept in rejected_event, by class of reason.',
+    labelNames: ['reason'],
+    registers,
+  })
+  for (const reason of ['invalid', 'future', 'job', 'database']) rejected.inc({ reason }, 0)
+  const unpriced = new Counter({
+    name: 'keyhound_unpriced_events_total',
+    help: 'Successful usage events without a cost whose model is not in the price list.',
+    registers,
+  })
+  const batch = new Histogram({
+    name: 'keyhound_ingest_batch_seconds',
+    help: 'Time that the database took to commit one batch of usage events.',
+    buckets: BATCH_SECONDS,
+    registers,
+  })
+  const secrets = secretCounter(registry)
+  return {
+    ingested: (count) => ingested.inc(count),
+    duplicate: (count) => duplicates.inc(count),
+    rejected: (reason, count) => rejected.inc({ reason }, count),
+    secretReplaced: (count) => secrets.inc(count),
+    unpriced: (count) => unpriced.inc(count),
+    batchSeconds: (seconds) => batch.observe(seconds),
+  }
+}
+
+function httpMetrics(registry: Registry): HttpMetrics {
+  const answers = new Histogram({
+    name: 'keyhound_http_request_seconds',
+    help: 'Time to answer an HTTP request, by route and status.',
+    labelNames: ['route', 'status'],
+    buckets: ANSWER_SECONDS,
+    registers: [registry],
+  })
+  const secrets = secretCounter(registry)
+  return {
+    answered: (route, status, seconds) => answers.observe({ route, status }, seconds),
+    secretReplaced: (count) => secrets.inc(count),
+  }
+}
+
+/** Ingest and HTTP share one: an event that came over HTTP is clean when ingest gets it. */
+function secretCounter(registry: Registry): Counter {
+  const name = 'keyhound_secret_key_ids_total'
+  const known = registry.getSingleMetric(name)
+  if (known instanceof Counter) return known
+  return new Counter({
+    name,
+    help: 'Values in usage events (key_id and others) that looked like a secret and were replaced by a hash.',
+    registers: [registry],
+  })
+}
+
+function engineMetrics(registry: Registry): EngineMetrics {
+  const registers = [registry]
+  const ticks = new Histogram({
+    name: 'keyhound_tick_seconds',
+    help: 'Time that one run of the detectors over one shard took.',
+    buckets: TICK_SECONDS,
+    registers,
+  })
+  const lastTick = new Gauge({
+    name: 'keyhound_tick_last_success_timestamp',
+    help: 'When a run of the detectors last succeeded in this process, in seconds since 1970.',
+    registers,
+  })
+  const counter = (name: string, help: string, labelNames: string[] = []): Counter =>
+    new Counter({ name: `keyhound_${name}`, help, labelNames, registers })
+  const failedTicks = counter('tick_failures_total', 'Runs of the detectors that failed as a whole.')
+  const opened = counter('alerts_opened_total', 'Alerts opened.', ['detector', 'severity'])
+  const resolved = counter('alerts_resolved_total', 'Alerts that ended because nothing more was found.')
+  const detectorErrors = counter('detector_errors_total', 'Detectors that threw on one key.', ['detector'])
+  const deliveries = counter('deliveries_total', 'Tries to deliver a message.', ['channel', 'outcome'])
+  const revocations = counter('revocations_total', 'Revocations that reached a state.', ['state'])
+  return {
+    tick(seconds, nowMs) {
+      ticks.observe(seconds)
+      lastTick.set(nowMs / 1_000)
+    },
+    tickFailed: () => failedTicks.inc(),
+    alertOpened: (detector, severity) => opened.inc({ detector, severity }),
+    alertsResolved: (count) => resolved.inc(count),
+    detectorFailed: (detector) => detectorErrors.inc({ detector }),
+    delivery: (channel, outcome) => deliveries.inc({ channel, outcome }),
+    revocation: (state) => revocations.inc({ state }),
+  }
+}
+
+function addGauges(registry: Registry, { queueWaiting, openAlerts }: Gauges): void {
+  const registers = [registry]
+  if (queueWaiting !== undefined) {
+    const gauge: Gauge = new Gauge({
+      name: 'keyhound_queue_waiting',
+      help: 'Jobs that wait in the queue of usage events.',
+      registers,
+      collect: () => refreshed(gauge, async () => gauge.set(await queueWaiting())),
+    })
+  }
+  if (openAlerts !== undefined) {
+    const gauge: Gauge = new Gauge({
+      name: 'keyhound_open_alerts',
+      help: 'Alerts that are not resolved, by status.',
+      labelNames: ['status'],
+      registers,
+      collect: () =>
+        refreshed(gauge, async () => {
+          for (const { status, count } of await openAlerts()) gauge.set({ status }, count)
+        }),
+    })
+  }
+}
+
+/** A scrape must succeed while the queue is away, and must not repeat what was true before: the gauge is empty then. */
+async function refreshed(gauge: Gauge, ask: () => Promise<void>): Promise<void> {
+  gauge.reset()
+  try {
+    await ask()
+  } catch {
+    gauge.remove()
+  }
+}
