@@ -1,0 +1,183 @@
+import { formatDuration, parseDuration } from '../usage/duration.ts'
+import type { Path, Problem } from './problem.ts'
+import type { AlertsFile } from './schema.ts'
+import type { Substitution } from './substitute.ts'
+import { didYouMean } from './suggest.ts'
+import { valueAt } from './value-at.ts'
+import type { YamlSource } from './yaml-source.ts'
+
+type Report = (path: Path, message: string, at?: 'key' | 'value') => void
+
+/**
+ * What no single setting can know: names that must exist, and combinations that are impossible. Looks at what was
+ * written, of which other parts may be wrong, so that all errors are told at once.
+ */
+export function crossErrors(
+  input: unknown,
+  source: YamlSource,
+  { variables, unresolved }: Substitution,
+): Problem[] {
+  return gather(source, (report) => {
+    const error: Report = (path, message) => {
+      if (!unresolved.has(source.nodeAt(path))) report(path, message)
+    }
+    routesNameChannels(input, error, (path) => !variables.has(source.nodeAt(path)))
+    revokeHasAction(input, error)
+    spendLimitsDiffer(input, error)
+  })
+}
+
+/** What is allowed but probably not meant. */
+export function crossWarnings(file: AlertsFile, input: unknown, source: YamlSource): Problem[] {
+  return gather(source, (warn) => {
+    alertsReachSomebody(file, warn)
+    overridesChangeSomething(input, warn)
+    revokeIsWanted(file, warn)
+    spendLimitsCanFire(file, warn)
+    networkStaysGuarded(file, warn)
+    rollupsOutliveEvents(file, warn)
+  })
+}
+
+function gather(source: YamlSource, check: (report: Report) => void): Problem[] {
+  const problems: Problem[] = []
+  check((path, message, at) => problems.push(source.problem(path, message, at)))
+  return problems
+}
+
+function routesNameChannels(input: unknown, error: Report, mayShow: (path: Path) => boolean): void {
+  const defined = Object.keys(valueAt(input, ['channels']) ?? {})
+  for (const [index, route] of listAt(input, ['routes']).entries()) {
+    for (const [place, name] of listAt(route, ['channels']).entries()) {
+      if (typeof name !== 'string' || defined.includes(name)) continue
+      const known = defined.length === 0 ? 'none is defined' : `defined: ${defined.join(', ')}`
+      const path = ['routes', index, 'channels', place]
+      const close = mayShow(path) ? didYouMean(name, defined) : ''
+      const written = mayShow(path)
+        ? `no channel is named "${name}"`
+        : 'no channel has the name that the variable gives'
+      error(path, `${written}${close === '' ? ';' : close} ${known}`)
+    }
+  }
+}
+
+function revokeHasAction(input: unknown, error: Report): void {
+  const mode = valueAt(input, ['revoke', 'mode'])
+  if ((mode !== 'approve' && mode !== 'auto') || valueAt(input, ['revoke', 'action']) !== undefined) return
+  error(
+    ['revoke', 'mode'],
+    `mode ${mode} needs revoke.action, which says how a key is revoked; or set mode: dry_run`,
+  )
+}
+
+/** The limits of the detector itself and of every override that has its own. */
+function limitPaths(input: unknown): Path[] {
+  const overrides = listAt(input, ['overrides']).map((_, index) => ['overrides', index, 'detectors'])
+  return [['detectors'], ...overrides].map((place) => [...place, 'spend_threshold', 'limits'])
+}
+
+function spendLimitsDiffer(input: unknown, error: Report): void {
+  for (const path of limitPaths(input)) {
+    const limits = listAt(input, path).map((limit) => {
+      const window = valueAt(limit, ['window'])
+      return `${typeof window === 'string' ? (parseDuration(window) ?? window) : ''}:${String(valueAt(limit, ['usd']))}`
+    })
+    for (const [index, limit] of limits.entries()) {
+      const earlier = limits.indexOf(limit)
+      if (earlier < index) error([...path, index], `the same limit as limits[${earlier}]; remove one of them`)
+    }
+  }
+}
+
+function listAt(input: unknown, path: Path): readonly unknown[] {
+  const value = valueAt(input, path)
+  return Array.isArray(value) ? (value as readonly unknown[]) : []
+}
+
+function alertsReachSomebody({ channels, routes }: AlertsFile, warn: Report): void {
+  const defined = Object.keys(channels)
+  if (defined.length === 0) {
+    warn(['channels'], 'no channel is defined: alerts are stored and logged, and nobody is told')
+    return
+  }
+  if (routes === undefined) return
+  for (const name of defined) {
+    if (!routes.some((route) => route.channels.includes(name))) {
+      warn(['channels', name], 'no route uses this channel', 'key')
+    }
+  }
+  const isCatchAll = (route: (typeof routes)[number]): boolean =>
+    Object.values(route.match ?? {}).every((patterns) => patterns === undefined)
+  const last = routes.findIndex((route) => isCatchAll(route) && !route.continue)
+  for (const [index, route] of routes.entries()) {
+    if (route.channels.length === 0) warn(['routes', index, 'channels'], 'alerts of this route go to nobody')
+    if (last >= 0 && index > last) {
+      warn(
+        ['routes', index],
+        `never reached: routes[${last}] takes every alert; move it to the end, or give it continue: true`,
+      )
+    }
+  }
+  if (!routes.some(isCatchAll)) {
+    warn(['routes'], 'alerts that match no route go to nobody; a last route without match would take them')
+  }
+}
+
+/** Looks at what was written: the schema fills in the defaults of what was not. */
+function overridesChangeSomething(input: unknown, warn: Report): void {
+  for (const [index, override] of listAt(input, ['overrides']).entries()) {
+    if (Object.keys(valueAt(override, ['match']) ?? {}).length === 0) {
+      warn(['overrides', index, 'match'], 'matches every key; the section detectors is the place for that')
+    }
+    const detectors = Object.values(valueAt(override, ['detectors']) ?? {}) as readonly object[]
+    if (detectors.every((settings) => Object.keys(settings).length === 0)) {
+      warn(['overrides', index, 'detectors'], 'changes nothing')
+    }
+  }
+}
+
+function revokeIsWanted({ revoke }: AlertsFile, warn: Report): void {
+  const { mode, protect, max_per_hour: maxPerHour } = revoke
+  if (mode !== 'approve' && mode !== 'auto') return
+  if (mode === 'auto' && maxPerHour === 0) warn(['revoke', 'max_per_hour'], 'is 0: no key is ever revoked')
+  if (protect.some((pattern) => /^\*+$/.test(pattern)))
+    warn(['revoke', 'protect'], 'protects every key: none is ever revoked')
+  if (mode === 'auto' && protect.length === 0) {
+    warn(
+      ['revoke', 'mode'],
+      'keys are revoked without asking, and revoke.protect names none that must never be',
+    )
+  }
+}
+
+interface SpendLimit {
+  readonly window: number
+  readonly usd: number
+}
+
+function spendLimitsCanFire(file: AlertsFile, warn: Report): void {
+  for (const path of limitPaths(file)) {
+    // Checked by the schema of the detector.
+    const limits = listAt(file, path) as readonly SpendLimit[]
+    for (const [index, limit] of limits.entries()) {
+      // Whoever spends `usd` in the short window has spent it in the longer one too.
+      const longer = limits.find((other) => other.window > limit.window && other.usd <= limit.usd)
+      if (longer === undefined) continue
+      const other = `${longer.usd} USD in ${formatDuration(longer.window)}`
+      warn([...path, index], `never the first to fire: the limit of ${other} is reached before it`)
+    }
+  }
+}
+
+function networkStaysGuarded({ network }: AlertsFile, warn: Report): void {
+  for (const [index, range] of network.allow_private.entries()) {
+    if (range.endsWith('/0'))
+      warn(['network', 'allow_private', index], 'allows every address; name the ranges that are meant')
+  }
+}
+
+function rollupsOutliveEvents({ retention }: AlertsFile, warn: Report): void {
+  if (retention.rollups < retention.events) {
+    warn(['retention', 'rollups'], 'is shorter than retention.events: the sums go before what they sum up')
+  }
+}
