@@ -55,7 +55,8 @@ export function announce(
   if (alerts.every((alert) => alert.status === 'resolved')) {
     return announcedSeverity === undefined ? undefined : next('alert.resolved', 0)
   }
-  if (announcedSeverity === undefined || lastAnnouncedAt === undefined) return next('alert.opened', settings.groupWaitMs)
+  if (announcedSeverity === undefined || lastAnnouncedAt === undefined)
+    return next('alert.opened', settings.groupWaitMs)
   if (severityRank(lead.severity) > severityRank(announcedSeverity)) {
     // Still waiting for its group: the same message will tell it; only the channels of the worse severity join.
     if (nowMs < lastAnnouncedAt.getTime()) {
@@ -64,7 +65,8 @@ export function announce(
     return next('alert.opened', 0)
   }
   const firing = alerts.some((alert) => alert.status === 'firing')
-  if (firing && nowMs - lastAnnouncedAt.getTime() >= settings.repeatIntervalMs) return next('alert.repeated', 0)
+  if (firing && nowMs - lastAnnouncedAt.getTime() >= settings.repeatIntervalMs)
+    return next('alert.repeated', 0)
   return undefined
 }
 

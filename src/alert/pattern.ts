@@ -4,7 +4,8 @@ export function matchesPattern(pattern: string, value: string): boolean {
   const first = parts[0] ?? ''
   if (parts.length === 1) return value === pattern
   const last = parts.at(-1) ?? ''
-  if (!value.startsWith(first) || !value.endsWith(last) || value.length < first.length + last.length) return false
+  if (!value.startsWith(first) || !value.endsWith(last) || value.length < first.length + last.length)
+    return false
   const end = value.length - last.length
   let at = first.length
   for (const part of parts.slice(1, -1)) {

@@ -8,16 +8,22 @@ export type Triage =
 
 /**
  * Decides what one finding does: the first opens an alert; later ones update it. An open alert never becomes milder
- * while it is open, so that what was announced stays true.
+ * while it is open, so that what was announced stays true, and a milder finding does not replace what it tells.
  */
 export function triage(finding: Finding, open: Alert | undefined): Triage {
   if (open === undefined) return { kind: 'open', finding }
   return {
     kind: 'update',
     alert: open,
-    finding: { ...finding, severity: worse(finding.severity, open.severity) },
-    escalates: severityRank(finding.severity) > severityRank(open.severity),
+    finding: isMilder(finding, open)
+      ? { ...finding, severity: open.severity, summary: open.summary, evidence: open.evidence }
+      : finding,
+    escalates: isMilder(open, finding),
   }
+}
+
+function isMilder(a: Pick<Finding, 'severity'>, b: Pick<Finding, 'severity'>): boolean {
+  return severityRank(a.severity) < severityRank(b.severity)
 }
 
 /** True when an open alert has been quiet for `resolveAfterMs` at `nowMs`. */

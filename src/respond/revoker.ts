@@ -25,6 +25,16 @@ export interface RevokerType {
   open(config: Readonly<Record<string, unknown>>, tools: RevokerTools): Revoker
 }
 
+/** Ties a revoker's schema to its `open`, and forgets the type of its configuration so that revokers fit one registry. */
+export function defineRevoker<Schema extends z.ZodObject>(revoker: {
+  readonly type: string
+  readonly schema: Schema
+  open(config: z.output<Schema>, tools: RevokerTools): Revoker
+}): RevokerType {
+  // Sound because a configuration reaches `open` only through the revoker's own schema.
+  return revoker as unknown as RevokerType
+}
+
 export interface RevokerTools {
   readonly fetch: typeof fetch
   readonly nowMs: () => number
@@ -38,7 +48,11 @@ export class RevokerError extends Error {
 
   constructor(
     message: string,
-    options: { readonly retryable: boolean; readonly retryAfterMs?: number | undefined; readonly cause?: unknown },
+    options: {
+      readonly retryable: boolean
+      readonly retryAfterMs?: number | undefined
+      readonly cause?: unknown
+    },
   ) {
     super(message, { cause: options.cause })
     this.retryable = options.retryable
