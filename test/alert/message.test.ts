@@ -51,7 +51,7 @@ describe('the facts of a message', () => {
     ).toEqual([
       'Key: key-1 (team payments, environment prod)',
       'Since: 2026-03-02 03:00 UTC (2 h 5 min)',
-      'Observed: requests: 352',
+      'Observed: 352 requests',
       'Usual: 4 to 18 (28 days of history, 12,000 events)',
       'Requests: 1,234 since 2026-03-02 02:50 UTC',
       'Cost: $184.20 so far, $262.00 per hour',
