@@ -32,7 +32,11 @@ function listCommand(): Command {
     .option('--key <key_id>', 'only of this key')
     .option('--detector <name>', 'only of this detector')
     .option('--limit <n>', `at most so many, up to ${LIMIT_MAX}`, parseLimit, 50)
-    .addOption(new Option('--format <format>', 'how to print them').choices(['table', 'json', 'ndjson']).default('table'))
+    .addOption(
+      new Option('--format <format>', 'how to print them')
+        .choices(['table', 'json', 'ndjson'])
+        .default('table'),
+    )
     .action(async (options: ListOptions) => {
       await withSession(async ({ operators }) => {
         const { alerts } = await operators.listAlerts({

@@ -11,13 +11,19 @@ import { startProgress } from './progress.ts'
 /** `keyhound demo [--once]`: what keyhound does, in less than a minute. */
 export function demoCommand(): Command {
   return new Command('demo')
-    .description('learn the history of a small fleet, then catch a thief: real database, real queue, nothing to set up')
+    .description(
+      'learn the history of a small fleet, then catch a thief: real database, real queue, nothing to set up',
+    )
     .option('--once', 'end after the alert has been delivered, and print a summary as one JSON line')
     .action(async ({ once = false }: { once?: boolean }) => {
       const ended = new AbortController()
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => ended.abort())
       const colour = process.stderr.isTTY && process.env['NO_COLOR'] === undefined
-      const demo = await runDemo({ stage: stageOn(process.stderr, colour), clock: systemClock, log: createLog('warn') })
+      const demo = await runDemo({
+        stage: stageOn(process.stderr, colour),
+        clock: systemClock,
+        log: createLog('warn'),
+      })
       try {
         if (once) process.stdout.write(`${JSON.stringify(demo.summary)}\n`)
         else {

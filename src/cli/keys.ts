@@ -35,7 +35,8 @@ function showCommand(): Command {
     .action(async (keyId: string, { format }: { format: 'text' | 'json' }) => {
       await withSession(async ({ operators, revocations }) => {
         const detail = await operators.key(keyId)
-        if (detail === undefined) throw new Error(`no usage of a key "${plainText(keyId, TEXT_CHARACTERS)}" is known`)
+        if (detail === undefined)
+          throw new Error(`no usage of a key "${plainText(keyId, TEXT_CHARACTERS)}" is known`)
         const past = await revocations.forKey(keyId, 10)
         process.stdout.write(format === 'json' ? asJson(detail, past) : asText(detail, past))
       })
@@ -66,11 +67,15 @@ function turnCommand(turn: 'revoke' | 'restore', description: string): Command {
 
 function refuseImpossible(turn: 'revoke' | 'restore', keyId: string, config: Config): void {
   if (config.revokeAction === undefined) {
-    throw new Error(`keyhound does not know how to ${turn} keys: set revoke.action in ${config.file ?? 'alerts.yaml'}`)
+    throw new Error(
+      `keyhound does not know how to ${turn} keys: set revoke.action in ${config.file ?? 'alerts.yaml'}`,
+    )
   }
   const pattern = turn === 'revoke' ? protectedBy(keyId, config.revoke) : undefined
   if (pattern !== undefined) {
-    throw new Error(`the key is protected by revoke.protect: "${pattern}"; take it off the list if you mean it`)
+    throw new Error(
+      `the key is protected by revoke.protect: "${pattern}"; take it off the list if you mean it`,
+    )
   }
 }
 
@@ -87,7 +92,8 @@ async function carryOut(session: Session, config: Config, asked: Revocation): Pr
   try {
     const deadlineMs = systemClock.nowMs() + WAIT_FOR_GATEWAY_MS
     for (;;) {
-      const now = (await session.revocations.forKey(asked.keyId, 10)).find(({ id }) => id === asked.id) ?? asked
+      const now =
+        (await session.revocations.forKey(asked.keyId, 10)).find(({ id }) => id === asked.id) ?? asked
       if (now.state !== 'pending' && now.state !== 'restoring') return now
       if (systemClock.nowMs() > deadlineMs) return now
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
@@ -113,7 +119,13 @@ function asJson(detail: KeyDetail, past: readonly Revocation[]): string {
     first_seen_at: detail.firstSeenAt,
     last_seen_at: detail.lastSeenAt ?? null,
     profile: detail.profile === undefined ? null : profileSummary(detail.profile),
-    revocations: past.map(({ id, state, reason, actor, createdAt }) => ({ id, state, reason, actor, created_at: createdAt })),
+    revocations: past.map(({ id, state, reason, actor, createdAt }) => ({
+      id,
+      state,
+      reason,
+      actor,
+      created_at: createdAt,
+    })),
   }
   return `${JSON.stringify(shown, undefined, 2)}\n`
 }
@@ -127,9 +139,13 @@ function asText(detail: KeyDetail, past: readonly Revocation[]): string {
     ...(profile === undefined
       ? ['usual        nothing learnt yet: the first hour is learnt when it is over']
       : Object.entries(profileSummary(profile)).map(
-          ([name, value]) => `${name.padEnd(12)} ${typeof value === 'string' ? value : JSON.stringify(value)}`,
+          ([name, value]) =>
+            `${name.padEnd(12)} ${typeof value === 'string' ? value : JSON.stringify(value)}`,
         )),
-    ...past.map(({ createdAt, state: was, actor, reason }) => `${was.padEnd(12)} ${createdAt.toISOString()} by ${actor}: ${reason}`),
+    ...past.map(
+      ({ createdAt, state: was, actor, reason }) =>
+        `${was.padEnd(12)} ${createdAt.toISOString()} by ${actor}: ${reason}`,
+    ),
   ]
   return lines.map((line) => `${plainText(line, 2_000)}\n`).join('')
 }

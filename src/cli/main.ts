@@ -25,7 +25,9 @@ try {
 
 function program(): Command {
   const keyhound = new Command('keyhound')
-    .description('Watches how AI API keys are used, raises the alarm on abuse and, if you allow it, pulls the key.')
+    .description(
+      'Watches how AI API keys are used, raises the alarm on abuse and, if you allow it, pulls the key.',
+    )
     .version(version())
     .showHelpAfterError('(keyhound --help shows the commands)')
   const commands = [
@@ -63,6 +65,8 @@ function report(error: unknown): number {
 }
 
 function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
   return manifest.version
 }

@@ -20,7 +20,9 @@ export function startProgress(
   let done = 0
   const draw = (step: number, end: string): void => {
     drawn = step
-    stream.write(`${stream.isTTY ? '\r' : ''}${label} ${total > 0 ? bar(done / total) : done.toLocaleString('en-US')}${end}`)
+    stream.write(
+      `${stream.isTTY ? '\r' : ''}${label} ${total > 0 ? bar(done / total) : done.toLocaleString('en-US')}${end}`,
+    )
   }
   const steps = stream.isTTY ? 100 : 10
   const grain = Math.max(1, total > 0 ? total / steps : stream.isTTY ? 1_000 : 100_000)

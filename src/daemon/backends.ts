@@ -29,7 +29,11 @@ export interface BackendsOptions {
  * Connects to the servers that the environment names, starts the embedded PostgreSQL where it names none, and brings
  * the schema up to date. Throws, within seconds, an error that names the variable and not the password.
  */
-export async function openBackends({ environment, dataDir: given, onNotice }: BackendsOptions): Promise<Backends> {
+export async function openBackends({
+  environment,
+  dataDir: given,
+  onNotice,
+}: BackendsOptions): Promise<Backends> {
   const dataDir =
     given ??
     environment.dataDir ??

@@ -87,7 +87,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     alertsChanged: () => wakers.forEach((wake) => wake()),
   }
   const addRoles = async (roles: readonly Role[]): Promise<void> => {
-    for (const role of STOP_ORDER.toReversed().filter((known) => roles.includes(known) && !running.has(known))) {
+    for (const role of STOP_ORDER.toReversed().filter(
+      (known) => roles.includes(known) && !running.has(known),
+    )) {
       running.set(role, await WORKERS[role](context))
       log.info({ role }, 'started')
     }

@@ -20,10 +20,14 @@ export function followConfig({
     onChange: (config) => {
       live.replace(config)
       log.info({ file: config.file, channels: [...config.channels.keys()] }, 'configuration reloaded')
-      for (const warning of config.warnings) log.warn({ problem: formatProblem(warning) }, 'configuration warning')
+      for (const warning of config.warnings)
+        log.warn({ problem: formatProblem(warning) }, 'configuration warning')
     },
     onProblems: (error) => {
-      log.error({ problems: error.problems.map(formatProblem) }, 'configuration refused; the old one stays in use')
+      log.error(
+        { problems: error.problems.map(formatProblem) },
+        'configuration refused; the old one stays in use',
+      )
     },
   })
 }

@@ -69,9 +69,13 @@ export class LiveConfig {
 }
 
 /** Opens one channel of the configuration. */
-export function openChannel(settings: TypedSettings, tools: { readonly config: Config; readonly fetch: typeof fetch; readonly clock: Clock }): Channel {
+export function openChannel(
+  settings: TypedSettings,
+  tools: { readonly config: Config; readonly fetch: typeof fetch; readonly clock: Clock },
+): Channel {
   const type = CHANNEL_TYPES.find((known) => known.type === settings.type)
-  if (type === undefined) throw new Error(`no channel type "${settings.type}"; the configuration should have refused it`)
+  if (type === undefined)
+    throw new Error(`no channel type "${settings.type}"; the configuration should have refused it`)
   const { baseUrl } = tools.config.links
   return type.open(settings, {
     fetch: tools.fetch,
@@ -79,7 +83,9 @@ export function openChannel(settings: TypedSettings, tools: { readonly config: C
     links:
       baseUrl === undefined
         ? undefined
-        : (alert) => ({ alert: `${baseUrl.replace(/\/$/, '')}/api/v1/alerts/${encodeURIComponent(alert.id)}` }),
+        : (alert) => ({
+            alert: `${baseUrl.replace(/\/$/, '')}/api/v1/alerts/${encodeURIComponent(alert.id)}`,
+          }),
   })
 }
 
@@ -100,7 +106,8 @@ function derive(config: Config, clock: Clock): Derived {
 function openRevoker({ revokeAction }: Config, fetch: OutboundFetch, clock: Clock): Revoker | undefined {
   if (revokeAction === undefined) return undefined
   const type = REVOKER_TYPES.find((known) => known.type === revokeAction.type)
-  if (type === undefined) throw new Error(`no revoke action "${revokeAction.type}"; the configuration should have refused it`)
+  if (type === undefined)
+    throw new Error(`no revoke action "${revokeAction.type}"; the configuration should have refused it`)
   return type.open(revokeAction, { fetch, nowMs: () => clock.nowMs() })
 }
 

@@ -58,4 +58,3 @@ async function runJob(parts: Ticking, { shard }: TickJob): Promise<void> {
     parts.onError(error)
   }
 }
-

@@ -1,6 +1,6 @@
 import { HOUR_MS } from './duration.ts'
 import type { KeyAttributes } from './event.ts'
-import { addTotals, BUCKET_MS, NO_USAGE, type Rollup, type UsageTotals } from './rollup.ts'
+import { addInto, BUCKET_MS, NO_USAGE, type Rollup, type UsageTotals } from './rollup.ts'
 
 /**
  * How far back `KeyUsage.rollups` reaches: the open hour, and the hour before it, which is learnt only LEARN_DELAY_MS
@@ -25,5 +25,7 @@ export function rollupsWithin(usage: KeyUsage, windowMs: number, nowMs: number):
 }
 
 export function sumRollups(rollups: readonly UsageTotals[]): UsageTotals {
-  return rollups.reduce<UsageTotals>(addTotals, NO_USAGE)
+  const sum = { ...NO_USAGE }
+  for (const totals of rollups) addInto(sum, totals)
+  return sum
 }

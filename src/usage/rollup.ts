@@ -9,10 +9,11 @@ export interface UsageTotals {
   readonly requests: number
   /** Requests answered with status 400 or above. */
   readonly refused: number
+  /** Tokens of the successful requests: a storm of refused retries is no volume. */
   readonly inputTokens: number
   readonly outputTokens: number
   readonly cachedInputTokens: number
-  /** Sum of the known costs, in 10^-9 US dollars. */
+  /** Sum of the known costs, also of refused requests, in 10^-9 US dollars. */
   readonly costNanoUsd: number
   /** Successful requests whose cost nobody knows; they are not in `costNanoUsd`. */
   readonly unpriced: number
@@ -49,22 +50,27 @@ export function totalsOf(event: EnrichedEvent): UsageTotals {
   return {
     requests: 1,
     refused: refused ? 1 : 0,
-    inputTokens: event.inputTokens,
-    outputTokens: event.outputTokens,
-    cachedInputTokens: event.cachedInputTokens,
+    inputTokens: refused ? 0 : event.inputTokens,
+    outputTokens: refused ? 0 : event.outputTokens,
+    cachedInputTokens: refused ? 0 : event.cachedInputTokens,
     costNanoUsd: event.costNanoUsd ?? 0,
     unpriced: !refused && event.costNanoUsd === undefined ? 1 : 0,
   }
 }
 
 export function addTotals(a: UsageTotals, b: UsageTotals): UsageTotals {
-  return {
-    requests: a.requests + b.requests,
-    refused: a.refused + b.refused,
-    inputTokens: a.inputTokens + b.inputTokens,
-    outputTokens: a.outputTokens + b.outputTokens,
-    cachedInputTokens: a.cachedInputTokens + b.cachedInputTokens,
-    costNanoUsd: a.costNanoUsd + b.costNanoUsd,
-    unpriced: a.unpriced + b.unpriced,
-  }
+  const sum = { ...a }
+  addInto(sum, b)
+  return sum
+}
+
+/** Adds to counters in place: for the paths on which an object per event would be felt. */
+export function addInto(sum: { -readonly [Counter in keyof UsageTotals]: number }, more: UsageTotals): void {
+  sum.requests += more.requests
+  sum.refused += more.refused
+  sum.inputTokens += more.inputTokens
+  sum.outputTokens += more.outputTokens
+  sum.cachedInputTokens += more.cachedInputTokens
+  sum.costNanoUsd += more.costNanoUsd
+  sum.unpriced += more.unpriced
 }

@@ -58,16 +58,24 @@ export async function startDetect(context: PartContext): Promise<Part> {
   })
 }
 
-function engineOf({ session, learnSettleMs, log, metrics }: PartContext): Pick<
-  TickEngine,
-  'store' | 'detectors' | 'onDetectorError'
-> {
+function engineOf({
+  session,
+  learnSettleMs,
+  log,
+  metrics,
+}: PartContext): Pick<TickEngine, 'store' | 'detectors' | 'onDetectorError'> {
   return {
-    store: createEngineStore(session.database, learnSettleMs === undefined ? {} : { settleMs: learnSettleMs }),
+    store: createEngineStore(
+      session.database,
+      learnSettleMs === undefined ? {} : { settleMs: learnSettleMs },
+    ),
     detectors: DETECTORS,
     onDetectorError: ({ detector, keyId, error }) => {
       metrics.engine.detectorFailed(detector)
-      log.error({ detector, keyId, err: error }, 'a detector failed on a key; it is tried again at the next tick')
+      log.error(
+        { detector, keyId, err: error },
+        'a detector failed on a key; it is tried again at the next tick',
+      )
     },
   }
 }

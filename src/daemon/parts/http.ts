@@ -19,14 +19,20 @@ export async function startHttp(context: PartContext, role: 'api' | undefined): 
     const server = await startHttpServer({
       host: environment.host,
       port: environment.port,
-      checks: { database: async () => await pingDatabase(session.database), queue: async () => await queues.ping() },
+      checks: {
+        database: async () => await pingDatabase(session.database),
+        queue: async () => await queues.ping(),
+      },
       metricsText: metrics.text,
       metrics: metrics.http,
       log,
       clock,
       api: api?.parts,
     })
-    log.info({ url: server.url, ...(api?.tokenFile === undefined ? {} : { tokenFile: api.tokenFile }) }, 'listening')
+    log.info(
+      { url: server.url, ...(api?.tokenFile === undefined ? {} : { tokenFile: api.tokenFile }) },
+      'listening',
+    )
     return { url: server.url, stop: async () => await server.close() }
   } catch (error) {
     if (role === 'api') throw error

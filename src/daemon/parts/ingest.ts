@@ -7,7 +7,13 @@ import { createUsageWriter } from '../../store/postgres/usage-writer.ts'
 import type { Part, PartContext } from './part.ts'
 
 /** The role `ingest`: usage events from the queue into the database. */
-export async function startIngestPart({ session, environment, clock, log, metrics }: PartContext): Promise<Part> {
+export async function startIngestPart({
+  session,
+  environment,
+  clock,
+  log,
+  metrics,
+}: PartContext): Promise<Part> {
   const hashKey = await keyHashSecret(session.database)
   return startIngest({
     queues: session.backends.queues,

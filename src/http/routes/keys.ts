@@ -1,0 +1,101 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import type { Clock } from '../../clock.ts'
+import type { KeyDetail, OperatorStore } from '../../store/operator-store.ts'
+import type { OperatorWish, Revocation, RevocationStore } from '../../store/revocation-store.ts'
+import { NANO_USD_PER_USD } from '../../usage/event.ts'
+import { hashSecret, looksLikeSecret } from '../../usage/secret-key-id.ts'
+import { addRoute, type Handler } from '../add-route.ts'
+import { actorOf } from '../actor.ts'
+import { Problem } from '../problem.ts'
+import { profileSummary } from '../profile-summary.ts'
+import { storableText, valid } from '../read-body.ts'
+
+export interface KeyRoutesParts {
+  readonly operators: OperatorStore
+  readonly revocations: RevocationStore
+  /** Key of the hash that takes the place of secrets. */
+  readonly hashKey: Uint8Array
+  readonly clock: Clock
+}
+
+const REASON_MAX = 1_000
+const REVOCATIONS_SHOWN = 10
+const wishBody = z.object({
+  reason: storableText(REASON_MAX).refine((text) => text.trim() !== '', 'must say why'),
+})
+const keyIdText = storableText(256)
+
+/** One key: what is usual for it, and revoke and restore. */
+export function keyRoutes(
+  app: FastifyInstance,
+  { operators, revocations, hashKey, clock }: KeyRoutesParts,
+): void {
+  /** Who asks with the secret itself gets the key that is kept under its hash; the secret goes no further. */
+  const keyIdOf = (request: FastifyRequest): string => {
+    const given = valid(keyIdText, (request.params as { key_id: string }).key_id, 'Path: key_id')
+    return looksLikeSecret(given) ? hashSecret(given, hashKey) : given
+  }
+  addRoute(app, '/keys/:key_id', {
+    GET: async (request) => {
+      const keyId = keyIdOf(request)
+      const [key, past] = await Promise.all([
+        operators.key(keyId),
+        revocations.forKey(keyId, REVOCATIONS_SHOWN),
+      ])
+      if (key === undefined) throw new Problem(404, 'No request was ever seen with this key id.')
+      return { ...keyToJson(key), revocations: past.map(revocationToJson) }
+    },
+  })
+  const wish = (make: (wish: OperatorWish) => Promise<Revocation>): Handler => {
+    return async (request, reply) => {
+      const { reason } = valid(wishBody, request.body, 'Body')
+      const revocation = await make({
+        keyId: keyIdOf(request),
+        reason,
+        actor: actorOf(request),
+        nowMs: clock.nowMs(),
+      })
+      return reply.code(202).send(revocationToJson(revocation))
+    }
+  }
+  addRoute(app, '/keys/:key_id/revoke', { POST: wish((given) => revocations.requestRevoke(given)) })
+  addRoute(app, '/keys/:key_id/restore', { POST: wish((given) => revocations.requestRestore(given)) })
+}
+
+function keyToJson(detail: KeyDetail): object {
+  const { key, lastDay } = detail
+  return {
+    key_id: key.keyId,
+    team_id: key.teamId ?? null,
+    environment: key.environment ?? null,
+    state: detail.state,
+    first_seen_at: detail.firstSeenAt.toISOString(),
+    last_seen_at: detail.lastSeenAt?.toISOString() ?? null,
+    last_day: {
+      requests: lastDay.requests,
+      refused: lastDay.refused,
+      input_tokens: lastDay.inputTokens,
+      output_tokens: lastDay.outputTokens,
+      cached_input_tokens: lastDay.cachedInputTokens,
+      cost_usd: lastDay.costNanoUsd / NANO_USD_PER_USD,
+      unpriced_requests: lastDay.unpriced,
+    },
+    profile: detail.profile === undefined ? null : profileSummary(detail.profile),
+  }
+}
+
+function revocationToJson(revocation: Revocation): object {
+  return {
+    id: revocation.id,
+    key_id: revocation.keyId,
+    state: revocation.state,
+    reason: revocation.reason,
+    actor: revocation.actor,
+    alert_id: revocation.alert?.id ?? null,
+    attempts: revocation.attempts,
+    created_at: revocation.createdAt.toISOString(),
+    updated_at: revocation.updatedAt.toISOString(),
+    last_error: revocation.lastError ?? null,
+  }
+}

@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import { learnHour } from '../../src/detect/learn-hour.ts'
+import { emptyProfile } from '../../src/detect/profile.ts'
+import { type Database, openDatabase } from '../../src/store/postgres/database.ts'
+import { createEngineStore } from '../../src/store/postgres/engine-store.ts'
+import { createOperatorStore } from '../../src/store/postgres/operator-store.ts'
+import { createRevocationStore } from '../../src/store/postgres/revocation-store.ts'
+import { createUsageWriter } from '../../src/store/postgres/usage-writer.ts'
+import { HOUR_MS } from '../../src/usage/duration.ts'
+import { bucketStart, totalsOf } from '../../src/usage/rollup.ts'
+import { hashSecret } from '../../src/usage/secret-key-id.ts'
+import { enrichedEvent } from '../harness/builders.ts'
+import { testDatabase } from '../harness/database.ts'
+import { HASH_KEY, startApi, TOKEN } from './api.ts'
+
+const ACTOR = `api:${createHash('sha256').update(TOKEN).digest('hex').slice(0, 8)}`
+const SECRET = 'sk-proj-Zm9vYmFyYmF6cXV4Zm9v'
+
+let database: Database
+const nowMs = Date.now()
+
+beforeAll(async () => {
+  database = openDatabase(await testDatabase())
+  const keys = ['key-1', 'team/a key?ü', hashSecret(SECRET, HASH_KEY)]
+  const events = keys.map((keyId) => enrichedEvent({ keyId, timestampMs: nowMs - 60_000, teamId: 'team-1' }))
+  await createUsageWriter(database, systemClock).write({ events, rejected: [] })
+  const hourMs = bucketStart(nowMs, HOUR_MS) - 2 * HOUR_MS
+  const rollup = {
+    ...totalsOf(enrichedEvent()),
+    requests: 40,
+    keyId: 'key-1',
+    bucketMs: hourMs,
+    model: 'gpt-4o',
+    country: 'US',
+  }
+  const profile = learnHour(
+    emptyProfile({ keyId: 'key-1', firstSeenMs: hourMs, timeZone: 'UTC' }),
+    { hourMs, rollups: [rollup], suspect: false },
+    'UTC',
+  )
+  await createEngineStore(database).saveProfiles([profile])
+})
+afterAll(async () => database.destroy())
+
+const api = async () =>
+  startApi({ operators: createOperatorStore(database), revocations: createRevocationStore(database) })
+
+describe('GET /keys/{key_id}', () => {
+  test('shows what is usual for the key: volume, hours, countries, models, state', async () => {
+    const { status, json } = await (await api()).call('/api/v1/keys/key-1')
+    expect(status).toBe(200)
+    expect(json).toMatchObject({
+      key_id: 'key-1',
+      team_id: 'team-1',
+      environment: null,
+      state: 'active',
+      last_day: { requests: 1, refused: 0, input_tokens: 1_000, cost_usd: 0.00027, unpriced_requests: 0 },
+      profile: {
+        requests_learnt: 40,
+        time_zone: 'UTC',
+        countries: [{ country: 'US', requests: 40 }],
+        models: [{ model: 'gpt-4o', requests: 40 }],
+      },
+      revocations: [],
+    })
+    expect(json.profile.usual_volume.by_hour_of_week).toHaveLength(168)
+    expect(json.profile.usual_hours.by_hour_of_week).toHaveLength(168)
+    expect(json.profile.usual_volume.requests_per_day).toBeGreaterThan(0)
+  })
+
+  test('has no profile while nothing was learnt', async () => {
+    const { json } = await (await api()).call(`/api/v1/keys/${encodeURIComponent('team/a key?ü')}`)
+    expect(json).toMatchObject({ key_id: 'team/a key?ü', profile: null })
+  })
+
+  test('asked with the secret itself finds the key under its hash, and repeats the secret nowhere', async () => {
+    const answer = await (await api()).call(`/api/v1/keys/${SECRET}`)
+    expect(answer.json.key_id).toBe(hashSecret(SECRET, HASH_KEY))
+    expect(answer.text).not.toContain('Zm9v')
+  })
+
+  test.each([
+    ['key-unheard-of', 404],
+    ['%00', 400],
+    ['x'.repeat(257), 400],
+    ['%F0%9F%94%91'.repeat(128), 404],
+  ])('for %.20s answers %d', async (key, status) => {
+    expect((await (await api()).call(`/api/v1/keys/${key}`)).json).toMatchObject({ status })
+  })
+})
+
+describe('an operator', () => {
+  test('has a key revoked and restored, with a reason and a name in the record', async () => {
+    const { call, post } = await api()
+    const revoked = await post('/api/v1/keys/key-1/revoke', { reason: 'leaked on a forum' })
+    expect([revoked.status, revoked.json]).toMatchObject([
+      202,
+      {
+        key_id: 'key-1',
+        state: 'pending',
+        reason: 'leaked on a forum',
+        actor: ACTOR,
+        attempts: 0,
+        last_error: null,
+      },
+    ])
+    const again = await post('/api/v1/keys/key-1/revoke', { reason: 'leaked on a forum' })
+    expect(again.json.id).toBe(revoked.json.id)
+    const restored = await post('/api/v1/keys/key-1/restore', { reason: 'was a test' })
+    expect([restored.status, restored.json.state]).toEqual([202, 'restoring'])
+    expect((await call('/api/v1/keys/key-1')).json.revocations).not.toEqual([])
+  })
+
+  test('may have a key revoked that was never seen', async () => {
+    const path = `/api/v1/keys/${encodeURIComponent('never/seen')}/revoke`
+    expect((await (await api()).post(path, { reason: 'found in a repository' })).json).toMatchObject({
+      key_id: 'never/seen',
+    })
+  })
+
+  test.each([
+    ['no body', ''],
+    ['no reason', {}],
+    ['a blank reason', { reason: '  ' }],
+    ['a reason that is too long', { reason: 'x'.repeat(1_001) }],
+    ['a reason that is no text', { reason: 5 }],
+  ])('must give a reason: %s is answered 400', async (_name, body) => {
+    const answer = await (await api()).post('/api/v1/keys/key-2/revoke', body)
+    expect(answer.json).toMatchObject({ status: 400 })
+    expect(answer.json.detail).toMatch(/^Body: /)
+  })
+})
