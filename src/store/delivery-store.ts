@@ -22,8 +22,14 @@ export interface DeliveryStore {
    * Claims deliveries that are due, oldest first, `for update skip locked`, for `leaseMs`. A claim that is not settled in
    * that time (the process died) is due again: at least once, with the same id.
    */
-  claimDue(claim: { readonly nowMs: number; readonly limit: number; readonly leaseMs: number }): Promise<ClaimedDelivery[]>
+  claimDue(claim: {
+    readonly nowMs: number
+    readonly limit: number
+    readonly leaseMs: number
+    /** Names of channels that nothing is claimed for: they are busy, or asked for a pause. */
+    readonly except?: readonly string[]
+  }): Promise<ClaimedDelivery[]>
   settle(id: string, outcome: DeliveryOutcome, nowMs: number): Promise<void>
-  /** When the next delivery is due; undefined when none is waiting. */
-  nextDueMs(): Promise<number | undefined>
+  /** When the next delivery is due, `except` left out; undefined when none is waiting. */
+  nextDueMs(except?: readonly string[]): Promise<number | undefined>
 }

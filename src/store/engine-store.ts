@@ -19,7 +19,12 @@ export interface KeyHour {
   readonly hourMs: number
   /** Minute rollups of the hour summed to the hour, by model and country: `bucketMs` is `hourMs`. */
   readonly rollups: readonly Rollup[]
-  /** True when an alert of severity warning or worse was open on the key in this hour: facts are kept, habits are not taught. */
+  /**
+   * Successful requests in the busiest of the hour's twelve 5-minute slots (00-04, 05-09, ... of minute buckets).
+   * Undefined when the store does not know; the learner then takes the hour for one burst.
+   */
+  readonly busiestFiveMinutes?: number | undefined
+  /** True when an alert of severity warning or worse (not of LIMIT_DETECTORS) was open on the key in this hour: facts are kept, habits are not taught. */
   readonly suspect: boolean
 }
 
@@ -55,7 +60,10 @@ export interface TickDecisions {
 /** Says what must be announced about an incident, and where. Pure; called inside the transaction with its newest state. */
 export type AnnouncementPlanner = (
   incident: Incident,
+  /** All alerts of the incident, the resolved ones too. */
   alerts: readonly Alert[],
+  /** Attributes of the keys of the alerts, for routing. */
+  keys: ReadonlyMap<string, KeyAttributes>,
 ) => { readonly announcement: Announcement; readonly channels: readonly string[] } | undefined
 
 export interface TickOutcome {

@@ -1,0 +1,93 @@
+import type { Profile } from '../../detect/profile.ts'
+import { HOUR_MS, MINUTE_MS } from '../../usage/duration.ts'
+import type { EnrichedEvent, KeyAttributes } from '../../usage/event.ts'
+import { RECENT_USAGE_MS } from '../../usage/key-usage.ts'
+import { addInto, bucketStart, totalsOf, type Rollup } from '../../usage/rollup.ts'
+
+type Writable<T> = { -readonly [Field in keyof T]: T[Field] }
+
+/** What the memory store keeps of one key: its minute rollups as far back as anyone looks, and its profile. */
+export class KeyHistory {
+  attributes: KeyAttributes
+  profile: Profile | undefined = undefined
+  /** Ascending by bucket. Counters grow in place: whoever keeps a rollup over a tick must copy it. */
+  readonly #rollups: Writable<Rollup>[] = []
+
+  constructor(attributes: KeyAttributes) {
+    this.attributes = attributes
+  }
+
+  /** Start of the newest minute with usage. */
+  get lastBucketMs(): number {
+    return this.#rollups.at(-1)?.bucketMs ?? -Infinity
+  }
+
+  hasUsageFrom(fromMs: number, nowMs: number): boolean {
+    return this.#rollups.findLast(({ bucketMs }) => bucketMs <= nowMs && bucketMs >= fromMs) !== undefined
+  }
+
+  add(event: EnrichedEvent): void {
+    const bucketMs = bucketStart(event.timestampMs)
+    let index = this.#rollups.length
+    for (; index > 0; index -= 1) {
+      const rollup = this.#rollups[index - 1]
+      if (rollup === undefined || rollup.bucketMs < bucketMs) break
+      const isSame =
+        rollup.bucketMs === bucketMs &&
+        rollup.model === event.model &&
+        rollup.country === event.place?.country
+      if (isSame) return addInto(rollup, totalsOf(event))
+    }
+    const { keyId, model } = event
+    this.#rollups.splice(index, 0, {
+      keyId,
+      bucketMs,
+      model,
+      country: event.place?.country,
+      ...totalsOf(event),
+    })
+  }
+
+  /** Rollups of the RECENT_USAGE_MS before `nowMs`, none later. */
+  recent(nowMs: number): Rollup[] {
+    const fromMs = bucketStart(nowMs - RECENT_USAGE_MS)
+    return this.#rollups.filter(({ bucketMs }) => bucketMs >= fromMs && bucketMs <= nowMs)
+  }
+
+  /** The rollups of an hour summed to the hour, by model and country. */
+  hour(hourMs: number): Rollup[] {
+    const sums = new Map<string, Writable<Rollup>>()
+    for (const rollup of this.#within(hourMs)) {
+      const cell = `${rollup.country ?? ''} ${rollup.model}`
+      const sum = sums.get(cell)
+      if (sum === undefined) sums.set(cell, { ...rollup, bucketMs: hourMs })
+      else addInto(sum, rollup)
+    }
+    return [...sums.values()]
+  }
+
+  /** Successful requests in the busiest of the hour's twelve 5-minute slots. */
+  busiestFiveMinutes(hourMs: number): number {
+    const slots = Array<number>(12).fill(0)
+    for (const { bucketMs, requests, refused } of this.#within(hourMs)) {
+      const slot = Math.floor((bucketMs - hourMs) / (5 * MINUTE_MS))
+      slots[slot] = (slots[slot] ?? 0) + requests - refused
+    }
+    return Math.max(...slots)
+  }
+
+  /** Forgets what is older than everything that can still be asked for. */
+  prune(nowMs: number): void {
+    const keepFromMs = Math.min(
+      bucketStart(nowMs - RECENT_USAGE_MS),
+      this.profile?.learnedUntilMs ?? -Infinity,
+    )
+    const firstKept = this.#rollups.findIndex(({ bucketMs }) => bucketMs >= keepFromMs)
+    if (firstKept === 0) return
+    this.#rollups.splice(0, firstKept < 0 ? this.#rollups.length : firstKept)
+  }
+
+  #within(hourMs: number): Rollup[] {
+    return this.#rollups.filter(({ bucketMs }) => bucketMs >= hourMs && bucketMs < hourMs + HOUR_MS)
+  }
+}

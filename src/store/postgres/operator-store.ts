@@ -1,0 +1,173 @@
+import { sql, type Selectable } from 'kysely'
+import type { Alert } from '../../alert/alert.ts'
+import { systemClock, type Clock } from '../../clock.ts'
+import { DAY_MS } from '../../usage/duration.ts'
+import { sumRollups } from '../../usage/key-usage.ts'
+import {
+  InvalidCursorError,
+  type AlertDetail,
+  type AlertQuery,
+  type KeyDetail,
+  type OperatorAct,
+  type OperatorStore,
+} from '../operator-store.ts'
+import { toAlert } from './alert-row.ts'
+import { appendAudit } from './audit.ts'
+import type { Database } from './database.ts'
+import { toKey } from './key-row.ts'
+import { lock } from './lock.ts'
+import type { AlertTable } from './tables.ts'
+import { usageOfKey } from './usage-of-key.ts'
+
+/** What operators ask and do. */
+export function createOperatorStore(db: Database, clock: Clock = systemClock): OperatorStore {
+  return {
+    listAlerts: (query) => listAlerts(db, query),
+    alert: (id) => alertDetail(db, id),
+    acknowledge: (id, act) => changeAlert(db, id, { act, to: 'acknowledged' }),
+    resolve: (id, act) => changeAlert(db, id, { act, to: 'resolved' }),
+    key: (keyId) => keyDetail(db, keyId, clock.nowMs()),
+  }
+}
+
+async function listAlerts(
+  db: Database,
+  { status, keyId, detector, limit, cursor }: AlertQuery,
+): Promise<{ alerts: Alert[]; cursor: string | undefined }> {
+  let query = db.selectFrom('alert').selectAll().orderBy('opened_at', 'desc').orderBy('id', 'desc')
+  if (status !== undefined && status.length > 0) query = query.where('status', 'in', [...status])
+  if (keyId !== undefined) query = query.where('key_id', '=', keyId)
+  if (detector !== undefined) query = query.where(sql<boolean>`detector = ${detector}`)
+  if (cursor !== undefined) {
+    const { openedAt, id } = readCursor(cursor)
+    query = query.where(sql<boolean>`(opened_at, id) < (${openedAt}, ${id}::uuid)`)
+  }
+  // One more than asked for tells whether there is a next page.
+  const rows = await query.limit(limit + 1).execute()
+  const page = rows.slice(0, limit)
+  const last = page.at(-1)
+  return {
+    alerts: page.map(toAlert),
+    cursor: rows.length > limit && last !== undefined ? writeCursor(last) : undefined,
+  }
+}
+
+function writeCursor({ opened_at: openedAt, id }: Selectable<AlertTable>): string {
+  return Buffer.from(`${openedAt.getTime()} ${id}`).toString('base64url')
+}
+
+function readCursor(cursor: string): { openedAt: Date; id: string } {
+  const match = /^(\d{1,15}) ([\da-f-]{36})$/.exec(Buffer.from(cursor, 'base64url').toString())
+  const [, openedMs = '', id = ''] = match ?? []
+  if (!isUuid(id)) throw new InvalidCursorError('cursor: not one that an earlier page returned')
+  return { openedAt: new Date(Number(openedMs)), id }
+}
+
+function isUuid(text: string): boolean {
+  return /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(text)
+}
+
+async function alertDetail(db: Database, id: string): Promise<AlertDetail | undefined> {
+  if (!isUuid(id)) return undefined
+  const row = await db.selectFrom('alert').selectAll().where('id', '=', id).executeTakeFirst()
+  if (row === undefined) return undefined
+  const deliveries = await db
+    .selectFrom('delivery')
+    .selectAll()
+    .where('incident_id', '=', row.incident_id)
+    .orderBy('created_at')
+    .orderBy('channel')
+    .orderBy('id')
+    .execute()
+  const history = await db
+    .selectFrom('alert_history')
+    .selectAll()
+    .where('alert_id', '=', id)
+    .orderBy('id')
+    .execute()
+  return {
+    alert: toAlert(row),
+    deliveries: deliveries.map((delivery) => ({
+      id: delivery.id,
+      channel: delivery.channel,
+      type: delivery.type,
+      state: delivery.state,
+      attempts: delivery.attempts,
+      dueAt: delivery.due_at,
+      deliveredAt: delivery.state === 'delivered' ? (delivery.settled_at ?? undefined) : undefined,
+      lastError: delivery.last_error ?? undefined,
+    })),
+    history: history.map((line) => ({
+      at: line.at,
+      change: line.change,
+      actor: line.actor,
+      note: line.note ?? undefined,
+    })),
+  }
+}
+
+/**
+ * Moves an alert on because a person says so. What is there already, or resolved, stays as it is. That the last alert of
+ * an incident was resolved is told at the next tick.
+ */
+async function changeAlert(
+  db: Database,
+  id: string,
+  { act, to }: { readonly act: OperatorAct; readonly to: 'acknowledged' | 'resolved' },
+): Promise<Alert | undefined> {
+  if (!isUuid(id)) return undefined
+  const now = new Date(act.nowMs)
+  return db.transaction().execute(async (trx) => {
+    await lock(trx, 'alerting')
+    const before = await trx.selectFrom('alert').selectAll().where('id', '=', id).executeTakeFirst()
+    if (before === undefined || before.status === 'resolved' || before.status === to) {
+      return before === undefined ? undefined : toAlert(before)
+    }
+    const after = await trx
+      .updateTable('alert')
+      .set(to === 'resolved' ? { status: to, resolved_at: now } : { status: to })
+      .where('id', '=', id)
+      .returningAll()
+      .executeTakeFirstOrThrow()
+    const { actor, note = null } = act
+    await trx
+      .insertInto('alert_history')
+      .values({ alert_id: id, at: now, change: to, severity: after.severity, actor, note })
+      .execute()
+    await appendAudit(trx, [
+      { at: now, actor, action: `alert.${to}`, keyId: after.key_id, subject: id, detail: { note } },
+    ])
+    return toAlert(after)
+  })
+}
+
+async function keyDetail(db: Database, keyId: string, nowMs: number): Promise<KeyDetail | undefined> {
+  const row = await db.selectFrom('api_key').selectAll().where('key_id', '=', keyId).executeTakeFirst()
+  if (row === undefined) return undefined
+  const profile = await db
+    .selectFrom('profile')
+    .select('state')
+    .where('key_id', '=', keyId)
+    .executeTakeFirst()
+  return {
+    key: toKey(row),
+    state: row.state,
+    firstSeenAt: row.first_seen_at,
+    lastSeenAt: await lastSeen(db, keyId, row.last_seen_at),
+    lastDay: sumRollups(await usageOfKey(db, keyId, { fromMs: nowMs - DAY_MS, toMs: nowMs })),
+    profile: profile?.state,
+  }
+}
+
+/** The exact instant: the key's row is up to an hour behind. */
+async function lastSeen(db: Database, keyId: string, notBefore: Date | null): Promise<Date | undefined> {
+  if (notBefore === null) return undefined
+  const { last } = await db
+    .selectFrom('usage_event')
+    .select((select) => select.fn.max('ts').as('last'))
+    .where('key_id', '=', keyId)
+    .where('ts', '>=', notBefore)
+    .executeTakeFirstOrThrow()
+  // The raw events may have been pruned.
+  return (last as Date | null) ?? notBefore
+}

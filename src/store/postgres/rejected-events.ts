@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto'
+import type { RejectedEvent } from '../usage-store.ts'
+import type { Database } from './database.ts'
+
+const PAYLOAD_LENGTH_MAX = 64 * 1024
+
+/** Keeps refused events with their reasons. The same event of the same job again changes nothing. */
+export async function insertRejected(db: Database, rejected: readonly RejectedEvent[]): Promise<void> {
+  if (rejected.length === 0) return
+  await db
+    .insertInto('rejected_event')
+    .values(rejected.map(toRow))
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
+}
+
+function toRow({ jobId, index, receivedAt, reason, payload }: RejectedEvent) {
+  // JSON escapes what text in Postgres refuses: NUL and lone surrogates.
+  const json = payload === undefined ? null : JSON.stringify(payload).slice(0, PAYLOAD_LENGTH_MAX)
+  const plainReason = storable(reason)
+  return {
+    job_id: storable(jobId),
+    item_index: index,
+    digest: createHash('sha256')
+      .update(JSON.stringify([plainReason, json]))
+      .digest('base64url')
+      .slice(0, 22),
+    received_at: receivedAt,
+    reason: plainReason,
+    payload: json,
+  }
+}
+
+function storable(text: string): string {
+  return text.replaceAll('\0', '\u{FFFD}').toWellFormed()
+}

@@ -1,0 +1,118 @@
+import { sql, type RawBuilder } from 'kysely'
+import { DAY_MS, SECOND_MS } from '../../usage/duration.ts'
+import { bucketStart } from '../../usage/rollup.ts'
+import type { Database } from './database.ts'
+import { ifUnlocked } from './lock.ts'
+import { DAYS_AHEAD, ensurePartitions, partitionDayMs } from './partitions.ts'
+
+export interface RetentionSettings {
+  readonly eventsMs: number
+  readonly rollupsMs: number
+  readonly rejectedMs: number
+  /** Of deliveries that were delivered or failed, of incidents that are closed. */
+  readonly deliveriesMs: number
+}
+
+export interface Cleared {
+  readonly partitions: readonly string[]
+  /** Events so old that they had no partition. */
+  readonly events: number
+  readonly rollups: number
+  readonly rejected: number
+  readonly deliveries: number
+}
+
+/** Deleted at a time, so that no transaction is long. */
+const ROWS_PER_ROUND = 20_000
+/** Dropping a partition waits for what reads events, and everything new waits behind it: not for long. */
+const LOCK_TIMEOUT_MS = 3 * SECOND_MS
+
+/**
+ * Makes the partitions of the days to come and removes what is older than its retention: raw events by whole days, the
+ * rest row by row. One replica does it at a time; undefined when another is at it. Safe to repeat and to break off.
+ */
+export async function runRetention(
+  db: Database,
+  settings: RetentionSettings,
+  nowMs: number,
+): Promise<Cleared | undefined> {
+  return ifUnlocked(db, 'retention', async () => {
+    await ensurePartitions(db, daysAhead(nowMs), nowMs)
+    const before = (ms: number): Date => new Date(nowMs - ms)
+    const partitions = await dropPartitions(db, nowMs - settings.eventsMs)
+    const events = await deleteRows(
+      db,
+      sql`usage_event_default`,
+      sql<boolean>`ts < ${before(settings.eventsMs)}`,
+    )
+    const rollups = await deleteRows(
+      db,
+      sql`usage_rollup`,
+      sql<boolean>`bucket < ${before(settings.rollupsMs)}`,
+    )
+    await deleteRows(db, sql`unlearnt_hour`, sql<boolean>`hour < ${before(settings.rollupsMs)}`)
+    const rejected = await deleteRows(
+      db,
+      sql`rejected_event`,
+      sql<boolean>`received_at < ${before(settings.rejectedMs)}`,
+    )
+    const deliveries = await deleteRows(
+      db,
+      sql`delivery`,
+      sql<boolean>`state <> 'pending' and settled_at < ${before(settings.deliveriesMs)}
+        and exists (select from incident as i where i.id = delivery.incident_id and i.closed_at is not null)`,
+    )
+    return { partitions, events, rollups, rejected, deliveries }
+  })
+}
+
+function daysAhead(nowMs: number): number[] {
+  return Array.from({ length: DAYS_AHEAD + 1 }, (_, day) => nowMs + day * DAY_MS)
+}
+
+/** Drops the partitions of days that ended before the instant; one that is in use stays for the next run. */
+async function dropPartitions(db: Database, beforeMs: number): Promise<string[]> {
+  const { rows } = await sql<{ name: string }>`
+    select c.relname as name
+    from pg_inherits as i
+    join pg_class as c on c.oid = i.inhrelid
+    where i.inhparent = 'usage_event'::regclass
+    order by c.relname`.execute(db)
+  const old = rows.filter(({ name }) => (partitionDayMs(name) ?? Infinity) < bucketStart(beforeMs, DAY_MS))
+  const dropped: string[] = []
+  for (const { name } of old) {
+    if (await dropPartition(db, name)) dropped.push(name)
+  }
+  return dropped
+}
+
+async function dropPartition(db: Database, name: string): Promise<boolean> {
+  try {
+    await db.transaction().execute(async (trx) => {
+      await sql`set local lock_timeout = ${sql.lit(LOCK_TIMEOUT_MS)}`.execute(trx)
+      await sql`drop table ${sql.table(name)}`.execute(trx)
+    })
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === '55P03') return false
+    throw error
+  }
+}
+
+async function deleteRows(
+  db: Database,
+  table: RawBuilder<unknown>,
+  condition: RawBuilder<boolean>,
+): Promise<number> {
+  let deleted = 0
+  for (;;) {
+    const result = await sql`
+      delete from ${table}
+      where ctid = any(array(select ctid from ${table} where ${condition} limit ${sql.lit(ROWS_PER_ROUND)}))`.execute(
+      db,
+    )
+    const rows = Number(result.numAffectedRows ?? 0n)
+    deleted += rows
+    if (rows < ROWS_PER_ROUND) return deleted
+  }
+}

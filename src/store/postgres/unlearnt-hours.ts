@@ -1,0 +1,125 @@
+import { sql, type Selectable } from 'kysely'
+import { HOUR_MS } from '../../usage/duration.ts'
+import type { Rollup } from '../../usage/rollup.ts'
+import type { EngineStore, KeyHour } from '../engine-store.ts'
+import type { Database } from './database.ts'
+import { toKey, toRollup } from './key-row.ts'
+import { inShard } from './shard.ts'
+import type { UsageRollupTable } from './tables.ts'
+
+/**
+ * The hours to learn, oldest first, from the list that the usage writer keeps: no history is scanned, however long, and
+ * an imported history is learnt hour by hour. Events that arrive for an hour that a profile has learnt already count in
+ * the rollups, but are not taught again: their entry in the list is passed over, and goes when the key next learns.
+ */
+export async function unlearntHours(
+  db: Database,
+  settleMs: number,
+  ...[shard, { beforeMs, limit }]: Parameters<EngineStore['unlearntHours']>
+): Promise<KeyHour[]> {
+  const { rows } = await sql<HourRow>`
+    with listed as (
+      select
+        u.hour,
+        u.key_id,
+        -- A key learns in order: an hour waits for the earlier ones of its key.
+        max(u.arrived_at) over (partition by u.key_id order by u.hour) as arrived_at
+      from unlearnt_hour as u
+      left join profile as p on p.key_id = u.key_id
+      where u.hour <= ${new Date(beforeMs - HOUR_MS)}
+        and ${inShard(shard, sql.ref('u.key_id'))}
+        and (p.learned_until is null or p.learned_until <= u.hour)
+    )
+    select
+      u.hour,
+      u.key_id,
+      k.team_id,
+      k.environment,
+      exists (
+        select from alert as a
+        where a.key_id = u.key_id and a.severity in ('warning', 'critical')
+          and a.opened_at < u.hour + interval '1 hour' and (a.resolved_at is null or a.resolved_at > u.hour)
+      ) as suspect
+    from listed as u
+    left join api_key as k on k.key_id = u.key_id
+    where u.arrived_at <= clock_timestamp() - ${settleMs} * interval '1 millisecond'
+    order by u.hour, u.key_id
+    limit ${limit}`.execute(db)
+  if (rows.length === 0) return []
+  const usage = await usageOf(db, rows)
+  return rows.map((row) => ({
+    key: toKey(row),
+    hourMs: row.hour.getTime(),
+    rollups: usage.get(identity(row))?.rollups ?? [],
+    busiestFiveMinutes: usage.get(identity(row))?.busiestFiveMinutes ?? 0,
+    suspect: row.suspect,
+  }))
+}
+
+interface HourRow {
+  hour: Date
+  key_id: string
+  team_id: string | null
+  environment: string | null
+  suspect: boolean
+}
+
+interface HourUsage {
+  rollups: Rollup[]
+  busiestFiveMinutes: number
+}
+
+type UsageRow = Selectable<UsageRollupTable> & { busiest: number }
+
+/** The usage of the hours, read in one range of the rollups' primary key. */
+async function usageOf(db: Database, hours: readonly HourRow[]): Promise<Map<string, HourUsage>> {
+  const first = hours[0]?.hour.getTime() ?? 0
+  const last = hours.at(-1)?.hour.getTime() ?? 0
+  const { rows } = await sql<UsageRow>`
+    with minute as materialized (
+      select r.*, wanted.hour
+      from usage_rollup as r
+      join unnest(${hours.map((row) => row.hour.toISOString())}::timestamptz[], ${hours.map((row) => row.key_id)}::text[])
+        as wanted (hour, key_id)
+        on wanted.key_id = r.key_id and wanted.hour = date_trunc('hour', r.bucket, 'UTC')
+      where r.bucket >= ${new Date(first)} and r.bucket < ${new Date(last + HOUR_MS)}
+    ),
+    busiest as (
+      select hour, key_id, max(requests) as busiest
+      from (
+        select hour, key_id, sum(requests - refused) as requests
+        from minute
+        group by hour, key_id, date_bin('5 minutes', bucket, hour)
+      ) as slot
+      group by hour, key_id
+    )
+    select
+      hour as bucket,
+      key_id,
+      model,
+      country,
+      sum(requests) as requests,
+      sum(refused) as refused,
+      sum(input_tokens) as input_tokens,
+      sum(output_tokens) as output_tokens,
+      sum(cached_input_tokens) as cached_input_tokens,
+      sum(cost_nano_usd) as cost_nano_usd,
+      sum(unpriced) as unpriced,
+      busiest.busiest
+    from minute
+    join busiest using (hour, key_id)
+    group by hour, key_id, model, country, busiest.busiest
+    order by hour, key_id, model, country`.execute(db)
+  const usage = new Map<string, HourUsage>()
+  for (const row of rows) {
+    const id = identity({ hour: row.bucket, key_id: row.key_id })
+    const known = usage.get(id)
+    if (known === undefined) usage.set(id, { rollups: [toRollup(row)], busiestFiveMinutes: row.busiest })
+    else known.rollups.push(toRollup(row))
+  }
+  return usage
+}
+
+function identity({ hour, key_id: keyId }: { hour: Date; key_id: string }): string {
+  return `${hour.getTime()} ${keyId}`
+}

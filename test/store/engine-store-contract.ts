@@ -1,0 +1,274 @@
+import { describe, expect, test } from 'vitest'
+import { emptyProfile, type Profile } from '../../src/detect/profile.ts'
+import { learnHour } from '../../src/detect/learn-hour.ts'
+import type { EngineStore, KeyHour } from '../../src/store/engine-store.ts'
+import { HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
+import type { EnrichedEvent } from '../../src/usage/event.ts'
+import { sumRollups } from '../../src/usage/key-usage.ts'
+import { enrichedEvent, SOME_TIME_MS } from '../harness/builders.ts'
+import { decisions, finding, planAt } from './decisions.ts'
+
+export interface EngineStoreFixture {
+  readonly store: EngineStore
+  /** Stores events, as ingest or the backtest would. */
+  readonly add: (events: readonly EnrichedEvent[]) => Promise<void>
+}
+
+const WHOLE = { index: 0, count: 1 }
+const NOW = SOME_TIME_MS
+
+/** What the engine relies on; every store must pass. `open` gives an empty store. */
+export function engineStoreContract(name: string, open: () => Promise<EngineStoreFixture>): void {
+  const active = { activeSinceMs: NOW - 5 * MINUTE_MS, nowMs: NOW }
+
+  describe(`${name} as engine store: usage`, () => {
+    test('an event that is delivered twice counts once', async () => {
+      const { store, add } = await open()
+      const event = enrichedEvent()
+      await add([event, event])
+      await add([event])
+      const [usage] = await store.activeUsage(WHOLE, active)
+      expect(sumRollups(usage?.rollups ?? []).requests).toBe(1)
+    })
+
+    test('usage is summed per minute, model and country, and given in the order of time', async () => {
+      const { store, add } = await open()
+      await add([
+        enrichedEvent({ timestampMs: NOW - 1 }),
+        enrichedEvent({ timestampMs: NOW - 61_000 }),
+        enrichedEvent({ timestampMs: NOW - 62_000, place: undefined }),
+        enrichedEvent({ timestampMs: NOW - 61_500, model: 'gpt-4o' }),
+        enrichedEvent({ timestampMs: NOW - 61_000, inputTokens: 5, costNanoUsd: undefined }),
+      ])
+      const [usage] = await store.activeUsage(WHOLE, active)
+      const cells = usage?.rollups.map((r) => [
+        (r.bucketMs - NOW) / MINUTE_MS,
+        r.model,
+        r.country,
+        r.requests,
+      ])
+      expect(new Set(cells?.map(String))).toEqual(
+        new Set(['-2,gpt-4o-mini,US,2', '-2,gpt-4o-mini,,1', '-2,gpt-4o,US,1', '-1,gpt-4o-mini,US,1']),
+      )
+      const buckets = usage?.rollups.map((rollup) => rollup.bucketMs) ?? []
+      expect(buckets).toEqual(buckets.toSorted((a, b) => a - b))
+      const cell = usage?.rollups.find((rollup) => rollup.requests === 2)
+      expect(cell).toMatchObject({ inputTokens: 1_005, costNanoUsd: 270_000, unpriced: 1, refused: 0 })
+    })
+
+    test('a refused call counts as refused and brings no tokens', async () => {
+      const { store, add } = await open()
+      await add([enrichedEvent({ statusCode: 429, costNanoUsd: undefined }), enrichedEvent()])
+      const [usage] = await store.activeUsage(WHOLE, active)
+      expect(sumRollups(usage?.rollups ?? [])).toMatchObject({
+        requests: 2,
+        refused: 1,
+        inputTokens: 1_000,
+        outputTokens: 200,
+        unpriced: 0,
+      })
+    })
+
+    test('a key is active with usage since the instant, and then comes with the last two hours', async () => {
+      const { store, add } = await open()
+      await add([
+        enrichedEvent({ keyId: 'busy', timestampMs: NOW - MINUTE_MS }),
+        enrichedEvent({ keyId: 'busy', timestampMs: NOW - 2 * HOUR_MS }),
+        enrichedEvent({ keyId: 'busy', timestampMs: NOW - 2 * HOUR_MS - MINUTE_MS }),
+        enrichedEvent({ keyId: 'busy', timestampMs: NOW + 2 * MINUTE_MS }),
+        enrichedEvent({ keyId: 'quiet', timestampMs: NOW - 6 * MINUTE_MS }),
+      ])
+      const usages = await store.activeUsage(WHOLE, active)
+      expect(usages.map((usage) => usage.key.keyId)).toEqual(['busy'])
+      expect(usages[0]?.rollups.map((rollup) => rollup.bucketMs)).toEqual([
+        NOW - 2 * HOUR_MS,
+        NOW - MINUTE_MS,
+      ])
+    })
+
+    test('a key has the team and environment that its newest events named', async () => {
+      const { store, add } = await open()
+      const at = (ms: number, teamId: string | undefined) => enrichedEvent({ timestampMs: NOW + ms, teamId })
+      await add([at(-60_000, 'red')])
+      await add([at(-50_000, 'blue')])
+      await add([at(-40_000, undefined)])
+      const [usage] = await store.activeUsage(WHOLE, active)
+      expect(usage?.key).toEqual({ keyId: 'key-1', teamId: 'blue', environment: undefined })
+    })
+
+    test('every key falls into exactly one shard', async () => {
+      const { store, add } = await open()
+      const keyIds = Array.from({ length: 40 }, (_, n) => `key-${n}`)
+      await add(keyIds.map((keyId) => enrichedEvent({ keyId, timestampMs: NOW - 1 })))
+      const shards = await Promise.all(
+        [0, 1, 2].map((index) => store.activeUsage({ index, count: 3 }, active)),
+      )
+      expect(shards.flatMap((usages) => usages.map((usage) => usage.key.keyId)).toSorted()).toEqual(
+        keyIds.toSorted(),
+      )
+      expect(shards.every((usages) => usages.length > 0)).toBe(true)
+    })
+  })
+
+  describe(`${name} as engine store: learning`, () => {
+    const HOUR = NOW - 3 * HOUR_MS
+    const learn = async (store: EngineStore, hours: readonly KeyHour[]): Promise<Profile[]> => {
+      const known = await store.profiles(hours.map((hour) => hour.key.keyId))
+      const taught = new Map(known)
+      for (const hour of hours) {
+        const { keyId } = hour.key
+        const before = taught.get(keyId) ?? emptyProfile({ keyId, firstSeenMs: hour.hourMs, timeZone: 'UTC' })
+        taught.set(keyId, learnHour(before, hour, 'UTC'))
+      }
+      await store.saveProfiles([...taught.values()])
+      return [...taught.values()]
+    }
+
+    test('a closed hour is given once: summed to the hour, with its busiest five minutes', async () => {
+      const { store, add } = await open()
+      await add([
+        ...[0, 1, 2].map((s) => enrichedEvent({ timestampMs: HOUR + 4 * MINUTE_MS + s })),
+        enrichedEvent({ timestampMs: HOUR + 5 * MINUTE_MS }),
+        enrichedEvent({ timestampMs: HOUR + 59 * MINUTE_MS, model: 'gpt-4o' }),
+        enrichedEvent({ timestampMs: HOUR + 6 * MINUTE_MS, statusCode: 500 }),
+        enrichedEvent({ timestampMs: NOW }),
+      ])
+      const hours = await store.unlearntHours(WHOLE, { beforeMs: NOW, limit: 10 })
+      expect(hours).toHaveLength(1)
+      expect(hours[0]).toMatchObject({
+        hourMs: HOUR,
+        busiestFiveMinutes: 3,
+        suspect: false,
+        key: { keyId: 'key-1' },
+      })
+      const cells = hours[0]?.rollups.map((r) => [r.bucketMs - HOUR, r.model, r.requests, r.refused])
+      expect(new Set(cells?.map(String))).toEqual(new Set(['0,gpt-4o,1,0', '0,gpt-4o-mini,5,1']))
+      await learn(store, hours)
+      expect(await store.unlearntHours(WHOLE, { beforeMs: NOW, limit: 10 })).toEqual([])
+    })
+
+    test('an hour is not given before it has closed', async () => {
+      const { store, add } = await open()
+      await add([enrichedEvent({ timestampMs: HOUR })])
+      expect(await store.unlearntHours(WHOLE, { beforeMs: HOUR + HOUR_MS - 1, limit: 10 })).toEqual([])
+      expect(await store.unlearntHours(WHOLE, { beforeMs: HOUR + HOUR_MS, limit: 10 })).toHaveLength(1)
+    })
+
+    test('an imported history is given in order, in rounds of the size that was asked for', async () => {
+      const { store, add } = await open()
+      const hourMs = Array.from({ length: 7 }, (_, n) => HOUR - n * HOUR_MS)
+      await add(
+        hourMs.flatMap((timestampMs) => ['a', 'b'].map((keyId) => enrichedEvent({ keyId, timestampMs }))),
+      )
+      const given: string[] = []
+      for (;;) {
+        const hours = await store.unlearntHours(WHOLE, { beforeMs: NOW, limit: 4 })
+        expect(hours.length).toBeLessThanOrEqual(4)
+        if (hours.length === 0) break
+        given.push(...hours.map((hour) => `${(hour.hourMs - HOUR) / HOUR_MS} ${hour.key.keyId}`))
+        await learn(store, hours)
+      }
+      expect(given).toEqual([-6, -5, -4, -3, -2, -1, 0].flatMap((hour) => [`${hour} a`, `${hour} b`]))
+    })
+
+    test('events for an hour that was learnt already are counted and not taught again', async () => {
+      const { store, add } = await open()
+      await add([enrichedEvent({ timestampMs: HOUR }), enrichedEvent({ timestampMs: NOW })])
+      await learn(store, await store.unlearntHours(WHOLE, { beforeMs: NOW, limit: 10 }))
+      await add([enrichedEvent({ timestampMs: HOUR + MINUTE_MS })])
+      expect(await store.unlearntHours(WHOLE, { beforeMs: NOW, limit: 10 })).toEqual([])
+    })
+
+    test('profiles come back as they were saved, and an older one does not replace a newer one', async () => {
+      const { store, add } = await open()
+      await add([enrichedEvent({ timestampMs: HOUR }), enrichedEvent({ timestampMs: HOUR + HOUR_MS })])
+      const [older, newer] = await store.unlearntHours(WHOLE, { beforeMs: NOW, limit: 10 })
+      if (older === undefined || newer === undefined) throw new Error('two hours expected')
+      const [first] = await learn(store, [older])
+      const [second] = await learn(store, [newer])
+      expect(second?.learnedUntilMs).toBe(HOUR + 2 * HOUR_MS)
+      await store.saveProfiles(first === undefined ? [] : [first])
+      expect(await store.profiles(['key-1', 'nobody'])).toEqual(new Map([['key-1', second]]))
+    })
+
+    test('an hour is suspect when an alert of severity warning or worse was open in it', async () => {
+      const { store, add } = await open()
+      const keys = ['warned', 'informed', 'before', 'free']
+      await add(keys.map((keyId) => enrichedEvent({ keyId, timestampMs: NOW })))
+      const plan = planAt(NOW)
+      const opened = await store.commit(
+        decisions(
+          [
+            finding({ keyId: 'warned' }),
+            finding({ keyId: 'informed', severity: 'info' }),
+            finding({ keyId: 'before', severity: 'critical' }),
+          ],
+          { at: -10 * MINUTE_MS },
+        ),
+        plan,
+      )
+      const before = opened.opened.find((alert) => alert.keyId === 'before')
+      await store.commit(decisions([], { at: -MINUTE_MS, resolved: [before?.id ?? ''] }), plan)
+      const hours = await store.unlearntHours(WHOLE, { beforeMs: NOW + HOUR_MS, limit: 10 })
+      expect(hours.filter((hour) => hour.suspect).map((hour) => hour.key.keyId)).toEqual(['warned'])
+    })
+  })
+
+  describe(`${name} as engine store: alerts`, () => {
+    test('the first finding opens an alert, and later ones update it', async () => {
+      const { store } = await open()
+      const first = await store.commit(decisions([finding()]), planAt(NOW))
+      expect(first.opened).toMatchObject([
+        { keyId: 'key-1', status: 'firing', occurrences: 1, openedAt: new Date(NOW), resolvedAt: undefined },
+      ])
+      const again = await store.commit(
+        decisions([finding({ summary: 'still' })], { at: 10_000 }),
+        planAt(NOW),
+      )
+      expect(again).toEqual({ opened: [], escalated: [], resolved: [] })
+      expect(await store.openAlerts(WHOLE)).toEqual([
+        { ...first.opened[0], summary: 'still', occurrences: 2, lastSeenAt: new Date(NOW + 10_000) },
+      ])
+    })
+
+    test('a worse finding escalates the alert, and a milder one leaves what it tells', async () => {
+      const { store } = await open()
+      await store.commit(decisions([finding()]), planAt(NOW))
+      const critical = finding({ severity: 'critical', summary: 'worse' })
+      const worse = await store.commit(decisions([critical], { at: 10_000 }), planAt(NOW))
+      expect(worse.escalated).toMatchObject([{ severity: 'critical', summary: 'worse' }])
+      const milder = await store.commit(decisions([finding()], { at: 20_000 }), planAt(NOW))
+      expect(milder.escalated).toEqual([])
+      expect(await store.openAlerts(WHOLE)).toMatchObject([
+        { severity: 'critical', summary: 'worse', occurrences: 3 },
+      ])
+    })
+
+    test('scopes and detectors have alerts of their own; alerts of a group share an incident', async () => {
+      const { store } = await open()
+      const { opened } = await store.commit(
+        decisions([
+          finding(),
+          finding({ detector: 'spend_threshold', scope: '1d:10' }),
+          finding({ detector: 'spend_threshold', scope: '1h:5' }),
+          finding({ keyId: 'key-2' }),
+        ]),
+        planAt(NOW),
+      )
+      expect(opened).toHaveLength(4)
+      expect(new Set(opened.map((alert) => alert.incidentId)).size).toBe(2)
+    })
+
+    test('a resolved alert is not open, and the next finding opens a new one in a new incident', async () => {
+      const { store } = await open()
+      const { opened } = await store.commit(decisions([finding()]), planAt(NOW))
+      const resolved = opened.map((alert) => alert.id)
+      const quiet = await store.commit(decisions([], { at: MINUTE_MS, resolved }), planAt(NOW))
+      expect(quiet.resolved).toMatchObject([{ status: 'resolved', resolvedAt: new Date(NOW + MINUTE_MS) }])
+      expect(await store.openAlerts(WHOLE)).toEqual([])
+      const next = await store.commit(decisions([finding()], { at: 2 * MINUTE_MS }), planAt(NOW))
+      expect(next.opened).toHaveLength(1)
+      expect(next.opened[0]?.incidentId).not.toBe(opened[0]?.incidentId)
+    })
+  })
+}
