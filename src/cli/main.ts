@@ -3,45 +3,42 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { ConfigError, formatProblem } from '../config/problem.ts'
 import { endWithLauncher } from '../daemon/shutdown.ts'
-import { alertsCommand } from './alerts.ts'
-import { backtestCommand } from './backtest.ts'
-import { checkCommand } from './check.ts'
-import { demoCommand } from './demo.ts'
-import { ingestCommand } from './ingest.ts'
-import { keysCommand } from './keys.ts'
-import { migrateCommand } from './migrate.ts'
-import { startCommand } from './start.ts'
-import { testChannelCommand } from './test-channel.ts'
 
 const WORK_FAILED = 1
 const WRONG_USAGE = 2
 
+/** Each command in a file of its own, loaded when it is asked for: `check` must not wait for what `start` needs. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  start: async () => (await import('./start.ts')).startCommand(),
+  demo: async () => (await import('./demo.ts')).demoCommand(),
+  check: async () => (await import('./check.ts')).checkCommand(),
+  backtest: async () => (await import('./backtest.ts')).backtestCommand(),
+  ingest: async () => (await import('./ingest.ts')).ingestCommand(),
+  'test-channel': async () => (await import('./test-channel.ts')).testChannelCommand(),
+  migrate: async () => (await import('./migrate.ts')).migrateCommand(),
+  keys: async () => (await import('./keys.ts')).keysCommand(),
+  alerts: async () => (await import('./alerts.ts')).alertsCommand(),
+}
+
 endWithLauncher()
 try {
-  await program().parseAsync()
+  const keyhound = await program(process.argv[2])
+  await keyhound.parseAsync()
 } catch (error) {
   process.exitCode = report(error)
 }
 
-function program(): Command {
+/** The whole program, or with one command only where that is the one that was asked for. */
+async function program(asked: string | undefined): Promise<Command> {
   const keyhound = new Command('keyhound')
     .description(
       'Watches how AI API keys are used, raises the alarm on abuse and, if you allow it, pulls the key.',
     )
     .version(version())
     .showHelpAfterError('(keyhound --help shows the commands)')
-  const commands = [
-    startCommand(),
-    demoCommand(),
-    checkCommand(),
-    backtestCommand(),
-    ingestCommand(),
-    testChannelCommand(),
-    migrateCommand(),
-    keysCommand(),
-    alertsCommand(),
-  ]
-  for (const command of commands) keyhound.addCommand(command)
+  const one = asked !== undefined && Object.hasOwn(COMMANDS, asked) ? COMMANDS[asked] : undefined
+  const commands = one === undefined ? Object.values(COMMANDS) : [one]
+  for (const load of commands) keyhound.addCommand(await load())
   throwInsteadOfExit(keyhound)
   return keyhound
 }
