@@ -165,12 +165,17 @@ class Traffic {
 
   /** How many events the database holds. */
   async stored(): Promise<number> {
-    const { rows } = await sql<{ count: number }>`select count(*) from usage_event`.execute(this.#daemon.session.database)
+    const { rows } = await sql<{ count: number }>`select count(*) from usage_event`.execute(
+      this.#daemon.session.database,
+    )
     return rows[0]?.count ?? 0
   }
 
   /** Live traffic for `forMs`, or until there is no more need. */
-  async run(forMs: number, { theft = false, until = () => false }: { theft?: boolean; until?: () => boolean } = {}): Promise<void> {
+  async run(
+    forMs: number,
+    { theft = false, until = () => false }: { theft?: boolean; until?: () => boolean } = {},
+  ): Promise<void> {
     const endMs = this.#clock.nowMs() + forMs
     let fromMs = this.#clock.nowMs()
     while (this.#clock.nowMs() < endMs && !until()) {
@@ -185,7 +190,9 @@ class Traffic {
 
 async function learnHistory(traffic: Traffic, stage: DemoStage): Promise<void> {
   const hours = [...traffic.fleet.history()].flat()
-  stage.say(`History: three weeks of ${traffic.fleet.keyCount} API keys, ${hours.length.toLocaleString('en-US')} requests.`)
+  stage.say(
+    `History: three weeks of ${traffic.fleet.keyCount} API keys, ${hours.length.toLocaleString('en-US')} requests.`,
+  )
   const progress = stage.progress('storing ', hours.length)
   await traffic.push(hours)
   for (;;) {
@@ -201,7 +208,9 @@ async function waitUntilLearnt(daemon: Daemon, stage: DemoStage): Promise<void> 
   // The hour that is open, and the one before it for its first minutes, are not learnt yet.
   const left = async (): Promise<number> => {
     const { rows } = await sql<{ count: number }>`
-      select count(*) from unlearnt_hour where hour < now() - interval '3 hours'`.execute(daemon.session.database)
+      select count(*) from unlearnt_hour where hour < now() - interval '3 hours'`.execute(
+      daemon.session.database,
+    )
     return rows[0]?.count ?? 0
   }
   const total = await left()
@@ -216,10 +225,18 @@ async function waitUntilLearnt(daemon: Daemon, stage: DemoStage): Promise<void> 
 
 async function summarise(
   daemon: Daemon,
-  { traffic, watch, theftMs, startedMs, nowMs }: { traffic: Traffic; watch: DeliveryWatch; theftMs: number; startedMs: number; nowMs: number },
+  {
+    traffic,
+    watch,
+    theftMs,
+    startedMs,
+    nowMs,
+  }: { traffic: Traffic; watch: DeliveryWatch; theftMs: number; startedMs: number; nowMs: number },
 ): Promise<DemoSummary> {
   const { alerts } = await daemon.session.operators.listAlerts({ limit: 200 })
-  const first = Math.min(...alerts.map((alert) => alert.openedAt.getTime()).filter((openedMs) => openedMs >= theftMs))
+  const first = Math.min(
+    ...alerts.map((alert) => alert.openedAt.getTime()).filter((openedMs) => openedMs >= theftMs),
+  )
   if (watch.firstDeliveryMs === undefined || !Number.isFinite(first)) {
     throw new Error(`the theft was not alerted and delivered within ${ALERT_WITHIN_MS / SECOND_MS} seconds`)
   }

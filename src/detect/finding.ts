@@ -8,6 +8,12 @@ export const DETECTOR_NAMES = [
 ] as const
 export type DetectorName = (typeof DETECTOR_NAMES)[number]
 
+/**
+ * Detectors that hold a key against a limit that the operator set. Their alerts say nothing about whether the use is
+ * the key's own, so hours under them are taught like any other.
+ */
+export const LIMIT_DETECTORS: readonly DetectorName[] = ['spend_threshold']
+
 export const SEVERITIES = ['info', 'warning', 'critical'] as const
 export type Severity = (typeof SEVERITIES)[number]
 
@@ -16,7 +22,13 @@ export function severityRank(severity: Severity): number {
   return SEVERITIES.indexOf(severity)
 }
 
-export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue }
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly JsonValue[]
+  | { readonly [key: string]: JsonValue }
 
 /** Why a finding was made, complete enough to be checked by hand. Serialised as it is: snake_case names. */
 export interface Evidence {

@@ -1,4 +1,5 @@
-import { emptyProfile, learnHour, type Profile } from '../detect/profile.ts'
+import { learnHour } from '../detect/learn-hour.ts'
+import { emptyProfile, type Profile } from '../detect/profile.ts'
 import type { EngineStore, KeyHour, Shard } from '../store/engine-store.ts'
 import type { KeyAttributes } from '../usage/event.ts'
 
@@ -35,7 +36,8 @@ function teach(
   for (const hour of hours) {
     const { keyId } = hour.key
     const timeZone = timeZoneFor(hour.key)
-    const before = taught.get(keyId) ?? known.get(keyId) ?? emptyProfile({ keyId, firstSeenMs: hour.hourMs, timeZone })
+    const before =
+      taught.get(keyId) ?? known.get(keyId) ?? emptyProfile({ keyId, firstSeenMs: hour.hourMs, timeZone })
     taught.set(keyId, learnHour(before, hour, timeZone))
   }
   return [...taught.values()]

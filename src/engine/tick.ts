@@ -2,7 +2,13 @@ import { isQuiet } from '../alert/triage.ts'
 import type { Detector, DetectorSettings } from '../detect/detector.ts'
 import type { DetectorName, Finding } from '../detect/finding.ts'
 import { emptyProfile, LEARN_DELAY_MS, type Profile } from '../detect/profile.ts'
-import type { AnnouncementPlanner, EngineStore, Shard, TickDecisions, TickOutcome } from '../store/engine-store.ts'
+import type {
+  AnnouncementPlanner,
+  EngineStore,
+  Shard,
+  TickDecisions,
+  TickOutcome,
+} from '../store/engine-store.ts'
 import { HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
 import type { KeyAttributes } from '../usage/event.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
@@ -48,7 +54,11 @@ export interface TickReport extends TickOutcome {
  */
 export async function tick(
   engine: TickEngine,
-  { shard, nowMs, activeSinceMs = nowMs - ACTIVE_MS }: { shard: Shard; nowMs: number; activeSinceMs?: number },
+  {
+    shard,
+    nowMs,
+    activeSinceMs = nowMs - ACTIVE_MS,
+  }: { shard: Shard; nowMs: number; activeSinceMs?: number },
 ): Promise<TickReport> {
   const { store } = engine
   const hoursLearnt = await learnClosedHours(engine, shard, closedBefore(nowMs))
@@ -62,7 +72,11 @@ export async function tick(
       groupKey: engine.groupKeyFor(finding, usage.key),
     }))
   })
-  const decisions: TickDecisions = { nowMs, findings, resolved: await quietAlerts(engine, { shard, nowMs, findings }) }
+  const decisions: TickDecisions = {
+    nowMs,
+    findings,
+    resolved: await quietAlerts(engine, { shard, nowMs, findings }),
+  }
   const outcome = await store.commit(decisions, engine.plan)
   return { ...outcome, keysJudged: usages.length, hoursLearnt }
 }

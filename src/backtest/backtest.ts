@@ -1,0 +1,127 @@
+import { ManualClock } from '../clock.ts'
+import { tickSettings } from '../config/tick-settings.ts'
+import type { Config } from '../config/config.ts'
+import { DETECTORS } from '../detect/registry.ts'
+import type { DetectorName, Evidence, Severity } from '../detect/finding.ts'
+import { tick, type DetectorFailure, type TickEngine } from '../engine/tick.ts'
+import type { Alert } from '../alert/alert.ts'
+import { MemoryEngineStore } from '../store/memory/engine-store.ts'
+import type { EngineStore } from '../store/engine-store.ts'
+import type { EnrichedEvent } from '../usage/event.ts'
+import { TickTimes } from './tick-times.ts'
+
+/** An alert that the daemon would have opened, or raised in severity, at `at` (the tick's time). */
+export interface BacktestAlert {
+  readonly detector: DetectorName
+  readonly key_id: string
+  readonly at: string
+  readonly severity: Severity
+  readonly summary: string
+  readonly evidence: Evidence
+}
+
+export interface BacktestOptions {
+  readonly config: Config
+  readonly onAlert: (alert: BacktestAlert) => void
+  readonly onDetectorError: (failure: DetectorFailure) => void
+}
+
+const WHOLE_FLEET = { index: 0, count: 1 } as const
+
+/**
+ * The daemon's engine over past events: the same ticks, profiles and alerts, with memory for Postgres and event time for
+ * the clock. Feed it events in the order in which they arrived; what it says at a time depends on nothing later.
+ */
+export class Backtest {
+  readonly #store = new MemoryEngineStore()
+  readonly #clock = new ManualClock(0)
+  readonly #times: TickTimes
+  readonly #engine: TickEngine
+  readonly #onAlert: BacktestOptions['onAlert']
+  #nextTickMs = Infinity
+
+  constructor({ config, onAlert, onDetectorError }: BacktestOptions) {
+    this.#times = new TickTimes(config.schedule.tickMs)
+    this.#onAlert = onAlert
+    this.#engine = {
+      store: judgingOnlyChanges(this.#store),
+      detectors: DETECTORS,
+      ...tickSettings(config, () => this.#clock.nowMs()),
+      onDetectorError,
+    }
+  }
+
+  /** The instant of the last tick. */
+  get nowMs(): number {
+    return this.#clock.nowMs()
+  }
+
+  /**
+   * True when the ticks before an instant have been run, so that an event of that time can be added. A cheap question
+   * before an await.
+   */
+  isReadyFor(timestampMs: number): boolean {
+    return this.#nextTickMs >= timestampMs
+  }
+
+  /** Runs the ticks that are due before an event of that time. */
+  async advanceTo(timestampMs: number): Promise<void> {
+    while (this.#nextTickMs < timestampMs) await this.#tick(this.#nextTickMs)
+  }
+
+  /** Adds an event that isReadyFor its time; false when its id was there before. */
+  add(event: EnrichedEvent): boolean {
+    if (!this.#store.add(event)) return false
+    this.#nextTickMs = Math.min(this.#nextTickMs, this.#times.eventAt(event.timestampMs))
+    return true
+  }
+
+  /** Runs the tick that judges the last events. */
+  async end(): Promise<void> {
+    if (this.#nextTickMs < Infinity) await this.#tick(this.#nextTickMs)
+  }
+
+  async #tick(nowMs: number): Promise<void> {
+    this.#clock.set(nowMs)
+    const { opened, escalated } = await tick(this.#engine, { shard: WHOLE_FLEET, nowMs })
+    for (const alert of [...opened, ...escalated].toSorted(byKeyAndDetector))
+      this.#onAlert(toBacktestAlert(alert, nowMs))
+    this.#times.ticked(nowMs)
+    this.#nextTickMs = this.#next()
+  }
+
+  #next(): number {
+    return this.#times.next({
+      nextResolveMs: this.#store.oldestSightMs() + this.#engine.resolveAfterMs,
+      lastUseUnderAlertMs: this.#store.lastUseUnderAlertMs(),
+    })
+  }
+}
+
+/** Keys that would be judged as before are left out; the daemon judges them again and finds the same. */
+function judgingOnlyChanges(store: MemoryEngineStore): EngineStore {
+  return {
+    activeUsage: (_shard, range) => Promise.resolve(store.changedUsage(range)),
+    profiles: (keyIds) => store.profiles(keyIds),
+    unlearntHours: (shard, range) => store.unlearntHours(shard, range),
+    saveProfiles: (profiles) => store.saveProfiles(profiles),
+    openAlerts: (shard) => store.openAlerts(shard),
+    commit: (decisions, plan) => store.commit(decisions, plan),
+  }
+}
+
+function toBacktestAlert(
+  { detector, keyId, severity, summary, evidence }: Alert,
+  nowMs: number,
+): BacktestAlert {
+  return { detector, key_id: keyId, at: new Date(nowMs).toISOString(), severity, summary, evidence }
+}
+
+function byKeyAndDetector(a: Alert, b: Alert): number {
+  return order(a.keyId, b.keyId) || order(a.detector, b.detector) || order(a.scope, b.scope)
+}
+
+function order(a: string, b: string): number {
+  if (a === b) return 0
+  return a < b ? -1 : 1
+}

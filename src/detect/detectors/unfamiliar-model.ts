@@ -1,0 +1,31 @@
+import { z } from 'zod'
+import { defineDetector } from '../detector.ts'
+import { commonSettings, learningSettings } from '../settings.ts'
+import { firstUse } from './first-use.ts'
+
+const settings = z.strictObject({
+  ...commonSettings('warning'),
+  ...learningSettings({ history: '3d', events: 20 }),
+  max_new_per_day: z
+    .number()
+    .min(0)
+    .default(0.1)
+    .describe('A key that meets more new models a day than this by habit is not alerted for one more.'),
+})
+
+export const unfamiliarModel = defineDetector({
+  name: 'unfamiliar_model',
+  description: 'Use of a model that this key never used.',
+  settings,
+  detect: (detection) =>
+    firstUse(
+      {
+        detector: 'unfamiliar_model',
+        metric: 'model',
+        phrase: (models) => `used ${models}`,
+        known: ({ profile }) => profile.models,
+        valueOf: (rollup) => rollup.model,
+      },
+      detection,
+    ),
+})

@@ -1,0 +1,32 @@
+import { z } from 'zod'
+import { defineDetector } from '../detector.ts'
+import { commonSettings, learningSettings } from '../settings.ts'
+import { firstUse } from './first-use.ts'
+
+const settings = z.strictObject({
+  ...commonSettings('warning'),
+  ...learningSettings({ history: '3d', events: 20 }),
+  max_new_per_day: z
+    .number()
+    .min(0)
+    .default(0.1)
+    .describe('A key that meets more new countries a day than this by habit is not alerted for one more.'),
+})
+
+export const unusualGeo = defineDetector({
+  name: 'unusual_geo',
+  description: 'Use from a country that this key was never used from.',
+  settings,
+  detect: (detection) =>
+    firstUse(
+      {
+        detector: 'unusual_geo',
+        metric: 'country',
+        phrase: (countries) => `was used from ${countries}`,
+        known: ({ profile }) => profile.countries,
+        // An unknown place is not a new one.
+        valueOf: (rollup) => rollup.country,
+      },
+      detection,
+    ),
+})
