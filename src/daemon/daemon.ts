@@ -43,7 +43,7 @@ export interface Daemon {
 }
 
 type Worker = Exclude<Role, 'api'>
-const WORKERS: Readonly<Record<Worker, (context: PartContext) => Promise<Part>>> = {
+const WORKERS: Readonly<Record<Worker, (context: PartContext) => Part | Promise<Part>>> = {
   ingest: startIngestPart,
   detect: startDetect,
   notify: startNotify,

@@ -46,5 +46,5 @@ export function endWithLauncher(): void {
   if (process.env['KEYHOUND_LAUNCHER'] !== '1' || process.channel === undefined) return
   process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
   // Listening keeps the channel, and with it the process, alive; a command that is done must still end.
-  process.channel?.unref()
+  process.channel.unref()
 }

@@ -62,7 +62,7 @@ export class KeyhoundProcess {
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number> {
     this.#child.kill(signal)
-    return await this.ended()
+    return this.ended()
   }
 }
 

@@ -13,7 +13,7 @@ import type { Part, PartContext } from './part.ts'
 const RETENTION_SCHEDULE = '17 * * * *'
 
 /** The role `detect`: ticks, decisions about keys and calls to the gateway, and the daily clearing out. */
-export async function startDetect(context: PartContext): Promise<Part> {
+export function startDetect(context: PartContext): Part {
   const { session, live, clock, log, metrics } = context
   const responding = startResponding({
     revocations: session.revocations,
@@ -38,7 +38,7 @@ export async function startDetect(context: PartContext): Promise<Part> {
     clock,
     settings: () => live.config.schedule,
     engine: () => ({ ...engine, ...live.tick }),
-    claim: async (shard, slotMs) => await claimTick(session.database, shard, slotMs),
+    claim: (shard, slotMs) => claimTick(session.database, shard, slotMs),
     onTick: (report, durationMs) => {
       metrics.engine.tick(durationMs / 1_000, clock.nowMs())
       tell(context, report)
@@ -49,13 +49,13 @@ export async function startDetect(context: PartContext): Promise<Part> {
     },
   })
   const clearing = startRetention(context)
-  return await Promise.resolve({
+  return {
     stop: async () => {
       await clearing.stop()
       await ticks.stop()
       await responding.stop()
     },
-  })
+  }
 }
 
 function engineOf({

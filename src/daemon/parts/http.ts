@@ -20,10 +20,10 @@ export async function startHttp(context: PartContext, role: 'api' | undefined): 
       host: environment.host,
       port: environment.port,
       checks: {
-        database: async () => await pingDatabase(session.database),
-        queue: async () => await queues.ping(),
+        database: () => pingDatabase(session.database),
+        queue: () => queues.ping(),
       },
-      metricsText: metrics.text,
+      metricsText: () => metrics.text(),
       metrics: metrics.http,
       log,
       clock,
@@ -33,7 +33,7 @@ export async function startHttp(context: PartContext, role: 'api' | undefined): 
       { url: server.url, ...(api?.tokenFile === undefined ? {} : { tokenFile: api.tokenFile }) },
       'listening',
     )
-    return { url: server.url, stop: async () => await server.close() }
+    return { url: server.url, stop: () => server.close() }
   } catch (error) {
     if (role === 'api') throw error
     log.warn({ err: error }, 'this process serves no health and no metrics')

@@ -3,7 +3,7 @@ import { createDeliveryStore } from '../../store/postgres/delivery-store.ts'
 import type { Part, PartContext } from './part.ts'
 
 /** The role `notify`: messages from the outbox to the channels. */
-export async function startNotify(context: PartContext): Promise<Part> {
+export function startNotify(context: PartContext): Part {
   const { session, live, clock, log, metrics, onDelivery } = context
   const delivering = startDelivering({
     deliveries: createDeliveryStore(session.database),
@@ -16,5 +16,5 @@ export async function startNotify(context: PartContext): Promise<Part> {
     },
   })
   context.onAlertsChanged(() => delivering.wake())
-  return await Promise.resolve(delivering)
+  return delivering
 }
