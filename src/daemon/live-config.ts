@@ -112,6 +112,6 @@ function openRevoker({ revokeAction }: Config, fetch: OutboundFetch, clock: Cloc
 }
 
 async function close({ channels, fetch }: Derived): Promise<void> {
-  await Promise.all([...channels.values()].map((channel) => channel.close?.()))
+  for (const channel of channels.values()) await channel.close?.()
   await fetch.close()
 }
