@@ -5,6 +5,7 @@ import type { Profile } from '../detect/profile.ts'
 import type { KeyAttributes } from '../usage/event.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import type { Rollup } from '../usage/rollup.ts'
+import type { SourceUsage } from '../usage/source.ts'
 
 /** The part of the keys that one tick judges: keys whose hash falls on `index` of `count`. */
 export interface Shard {
@@ -19,6 +20,8 @@ export interface KeyHour {
   readonly hourMs: number
   /** Minute rollups of the hour summed to the hour, by model and country: `bucketMs` is `hourMs`. */
   readonly rollups: readonly Rollup[]
+  /** Usage of the hour per address: `bucketMs` is `hourMs`, first and last are those of the hour. Ascending by address; at most SOURCES_MAX. */
+  readonly sources: readonly SourceUsage[]
   /**
    * Successful requests in the busiest of the hour's twelve 5-minute slots (00-04, 05-09, ... of minute buckets).
    * Undefined when the store does not know; the learner then takes the hour for one burst.
@@ -34,11 +37,17 @@ export interface KeyHour {
  */
 export interface EngineStore {
   /** Keys of the shard with usage in a bucket from `activeSinceMs` on, with their rollups of the last RECENT_USAGE_MS up to `nowMs`. */
-  activeUsage(shard: Shard, range: { readonly activeSinceMs: number; readonly nowMs: number }): Promise<KeyUsage[]>
+  activeUsage(
+    shard: Shard,
+    range: { readonly activeSinceMs: number; readonly nowMs: number },
+  ): Promise<KeyUsage[]>
   /** The profiles of the keys; a key that has none is absent. */
   profiles(keyIds: readonly string[]): Promise<Map<string, Profile>>
   /** Hours of the shard's keys that closed before `beforeMs` and are not in their profile, ascending by hour, at most `limit` of them. */
-  unlearntHours(shard: Shard, range: { readonly beforeMs: number; readonly limit: number }): Promise<KeyHour[]>
+  unlearntHours(
+    shard: Shard,
+    range: { readonly beforeMs: number; readonly limit: number },
+  ): Promise<KeyHour[]>
   /** Stores profiles whole; the newest `learnedUntilMs` wins. */
   saveProfiles(profiles: readonly Profile[]): Promise<void>
   /** Open alerts (not resolved) of the shard. */
@@ -52,7 +61,11 @@ export interface EngineStore {
 
 export interface TickDecisions {
   readonly nowMs: number
-  readonly findings: readonly { readonly finding: Finding; readonly key: KeyAttributes; readonly groupKey: string }[]
+  readonly findings: readonly {
+    readonly finding: Finding
+    readonly key: KeyAttributes
+    readonly groupKey: string
+  }[]
   /** Ids of alerts that have been quiet long enough. */
   readonly resolved: readonly string[]
 }

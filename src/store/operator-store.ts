@@ -42,7 +42,12 @@ export interface AlertDetail {
     readonly deliveredAt: Date | undefined
     readonly lastError: string | undefined
   }[]
-  readonly history: readonly { readonly at: Date; readonly change: string; readonly actor: string; readonly note: string | undefined }[]
+  readonly history: readonly {
+    readonly at: Date
+    readonly change: string
+    readonly actor: string
+    readonly note: string | undefined
+  }[]
 }
 
 export interface KeyDetail {

@@ -52,7 +52,11 @@ export interface RevocationStore {
    */
   decideDue(decide: (facts: PolicyFacts) => PolicyDecision, nowMs: number): Promise<Revocation[]>
   /** Claims revocations in state pending or restoring that are due, for `leaseMs`. */
-  claimDue(claim: { readonly nowMs: number; readonly limit: number; readonly leaseMs: number }): Promise<Revocation[]>
+  claimDue(claim: {
+    readonly nowMs: number
+    readonly limit: number
+    readonly leaseMs: number
+  }): Promise<Revocation[]>
   /** Writes the outcome, its audit line and, for the incident's channels, the delivery that tells it. */
   settle(
     id: string,

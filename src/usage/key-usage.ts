@@ -1,6 +1,7 @@
 import { HOUR_MS } from './duration.ts'
 import type { KeyAttributes } from './event.ts'
 import { addInto, BUCKET_MS, NO_USAGE, type Rollup, type UsageTotals } from './rollup.ts'
+import type { SourceUsage } from './source.ts'
 
 /**
  * How far back `KeyUsage.rollups` reaches: the open hour, and the hour before it, which is learnt only LEARN_DELAY_MS
@@ -13,6 +14,11 @@ export interface KeyUsage {
   readonly key: KeyAttributes
   /** Minute rollups of the last RECENT_USAGE_MS, ascending by bucket; none later than the tick. */
   readonly rollups: readonly Rollup[]
+  /**
+   * Usage per address of the same time, in buckets of SOURCE_BUCKET_MS, ascending by bucket, then address; at most
+   * SOURCES_MAX in a bucket. Requests stamped later than the tick, by a clock that is fast, may be in the last bucket.
+   */
+  readonly sources: readonly SourceUsage[]
 }
 
 /**

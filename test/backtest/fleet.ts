@@ -7,6 +7,9 @@ export const START_MS = Date.parse('2026-03-02T00:00:00.000Z')
 const HOME = { country: 'US', latitude: 37.751, longitude: -97.822 }
 const ABROAD = { country: 'RO', latitude: 45.9968, longitude: 24.997 }
 
+/** An address has one place. */
+const ADDRESSES: Readonly<Record<string, string>> = { US: '8.8.8.8', CA: '99.240.1.1', RO: '86.120.1.1' }
+
 /**
  * Ten days of two keys at work every hour, the second in two countries, and the theft of the first at 02:07 of the
  * eleventh: forty minutes of another country and model. In order of time; the same events in every run.
@@ -32,5 +35,6 @@ export function fleetEvents(days = 10): EnrichedEvent[] {
 }
 
 function at(timestampMs: number, event: Partial<EnrichedEvent>): EnrichedEvent {
-  return enrichedEvent({ timestampMs, place: HOME, ...event })
+  const place = event.place ?? HOME
+  return enrichedEvent({ timestampMs, place, ip: ADDRESSES[place.country], ...event })
 }

@@ -5,6 +5,7 @@ import type { EngineStore, KeyHour } from '../../src/store/engine-store.ts'
 import { HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
 import type { EnrichedEvent } from '../../src/usage/event.ts'
 import { sumRollups } from '../../src/usage/key-usage.ts'
+import { SOURCES_MAX } from '../../src/usage/source.ts'
 import { enrichedEvent, SOME_TIME_MS } from '../harness/builders.ts'
 import { decisions, finding, planAt } from './decisions.ts'
 
@@ -69,6 +70,92 @@ export function engineStoreContract(name: string, open: () => Promise<EngineStor
       })
     })
 
+    test('usage is summed per ten minutes and address, with place and first and last time, and given in order', async () => {
+      const { store, add } = await open()
+      const london = { ip: '81.2.69.142', place: { country: 'GB', latitude: 51.5, longitude: -0.1 } }
+      const somewhere = { ip: '5.2.1.1', place: { country: 'RO', latitude: 0, longitude: 0 } }
+      await add([
+        enrichedEvent({ ...london, timestampMs: NOW - 60_000, model: 'gpt-4o' }),
+        enrichedEvent({ ...london, timestampMs: NOW - 599_000, statusCode: 403 }),
+        enrichedEvent({ ...london, timestampMs: NOW - 601_000 }),
+        enrichedEvent({ ...somewhere, timestampMs: NOW - 60_000 }),
+        enrichedEvent({ ip: '10.0.0.7', place: undefined, timestampMs: NOW - 60_000 }),
+        enrichedEvent({ ip: undefined, place: undefined, timestampMs: NOW - 60_000 }),
+      ])
+      // Later and earlier parts of the same bucket, of a batch of their own.
+      await add([enrichedEvent({ ...london, timestampMs: NOW - 600_000, costNanoUsd: undefined })])
+      await add([enrichedEvent({ ...london, timestampMs: NOW - 2 })])
+      const [usage] = await store.activeUsage(WHOLE, active)
+      const once = { keyId: 'key-1', requests: 1, refused: 0, inputTokens: 1_000, outputTokens: 200 }
+      const at = (bucket: number, first: number, last: number) => ({
+        bucketMs: NOW + bucket * MINUTE_MS,
+        firstMs: NOW + first,
+        lastMs: NOW + last,
+      })
+      const unknown = { latitude: undefined, longitude: undefined }
+      const found = { address: london.ip, ...london.place }
+      const rest = { cachedInputTokens: 0, costNanoUsd: 270_000, unpriced: 0 }
+      expect(usage?.sources).toEqual([
+        { ...once, ...rest, ...found, ...at(-20, -601_000, -601_000) },
+        {
+          ...once,
+          ...rest,
+          ...unknown,
+          ...at(-10, -60_000, -60_000),
+          address: '10.0.0.7',
+          country: undefined,
+        },
+        { ...once, ...rest, ...unknown, ...at(-10, -60_000, -60_000), address: '5.2.1.1', country: 'RO' },
+        {
+          ...once,
+          ...rest,
+          ...found,
+          ...at(-10, -600_000, -2),
+          requests: 4,
+          refused: 1,
+          inputTokens: 3_000,
+          outputTokens: 600,
+          costNanoUsd: 810_000,
+          unpriced: 1,
+        },
+      ])
+    })
+
+    test('an event that is delivered twice counts once for its address', async () => {
+      const { store, add } = await open()
+      const event = enrichedEvent({ timestampMs: NOW - 1 })
+      await add([event, event])
+      await add([event])
+      const [usage] = await store.activeUsage(WHOLE, active)
+      expect(usage?.sources.map((source) => source.requests)).toEqual([1])
+    })
+
+    test('of a key that changes its address with every request, the busiest addresses of each bucket are given', async () => {
+      const { store, add } = await open()
+      const address = (n: number) => `2001:db8::${(n + 4_096).toString(16)}`
+      const place = undefined
+      const timestampMs = NOW - 1
+      await add(
+        Array.from({ length: SOURCES_MAX + 20 }, (_, n) =>
+          enrichedEvent({ ip: address(n), place, timestampMs }),
+        ),
+      )
+      // The last twenty are the busiest, so the last twenty of the others are left out.
+      await add(
+        Array.from({ length: 20 }, (_, n) =>
+          enrichedEvent({ ip: address(SOURCES_MAX + n), place, timestampMs }),
+        ),
+      )
+      const given = Array.from({ length: SOURCES_MAX + 20 }, (_, n) => n)
+        .filter((n) => n < SOURCES_MAX - 20 || n >= SOURCES_MAX)
+        .map(address)
+      const [usage] = await store.activeUsage(WHOLE, active)
+      expect(usage?.sources.map((source) => source.address)).toEqual(given)
+      expect(sumRollups(usage?.rollups ?? []).requests).toBe(SOURCES_MAX + 40)
+      const [hour] = await store.unlearntHours(WHOLE, { beforeMs: NOW + HOUR_MS, limit: 10 })
+      expect(hour?.sources.map((source) => source.address)).toEqual(given)
+    })
+
     test('a key is active with usage since the instant, and then comes with the last two hours', async () => {
       const { store, add } = await open()
       await add([
@@ -83,6 +170,10 @@ export function engineStoreContract(name: string, open: () => Promise<EngineStor
       expect(usages[0]?.rollups.map((rollup) => rollup.bucketMs)).toEqual([
         NOW - 2 * HOUR_MS,
         NOW - MINUTE_MS,
+      ])
+      expect(usages[0]?.sources.map((source) => source.bucketMs)).toEqual([
+        NOW - 2 * HOUR_MS,
+        NOW - 10 * MINUTE_MS,
       ])
     })
 
@@ -145,6 +236,35 @@ export function engineStoreContract(name: string, open: () => Promise<EngineStor
       expect(new Set(cells?.map(String))).toEqual(new Set(['0,gpt-4o,1,0', '0,gpt-4o-mini,5,1']))
       await learn(store, hours)
       expect(await store.unlearntHours(WHOLE, { beforeMs: NOW, limit: 10 })).toEqual([])
+    })
+
+    test('a closed hour comes with its addresses, each summed to the hour', async () => {
+      const { store, add } = await open()
+      const home = { ip: '81.2.69.142', place: { country: 'GB', latitude: 51.5, longitude: -0.1 } }
+      const minutes = [59, 0, 12, 31]
+      await add(minutes.map((n) => enrichedEvent({ ...home, timestampMs: HOUR + n * MINUTE_MS })))
+      await add([
+        enrichedEvent({ ip: '5.2.1.1', place: undefined, timestampMs: HOUR + 5_000 }),
+        enrichedEvent({ ...home, timestampMs: HOUR - 1 }),
+        enrichedEvent({ ...home, timestampMs: HOUR + HOUR_MS }),
+        enrichedEvent({ ...home, keyId: 'key-2', timestampMs: HOUR }),
+      ])
+      const hours = await store.unlearntHours(WHOLE, { beforeMs: NOW, limit: 10 })
+      const hour = hours.find(({ key, hourMs }) => key.keyId === 'key-1' && hourMs === HOUR)
+      expect(hour?.sources).toMatchObject([
+        { address: '5.2.1.1', country: undefined, latitude: undefined, requests: 1, firstMs: HOUR + 5_000 },
+        {
+          address: home.ip,
+          ...home.place,
+          keyId: 'key-1',
+          bucketMs: HOUR,
+          requests: 4,
+          inputTokens: 4_000,
+          firstMs: HOUR,
+          lastMs: HOUR + 59 * MINUTE_MS,
+        },
+      ])
+      expect(hour?.sources).toHaveLength(2)
     })
 
     test('an hour is not given before it has closed', async () => {

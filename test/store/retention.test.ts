@@ -1,12 +1,13 @@
 import { sql } from 'kysely'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
+import { emptyProfile } from '../../src/detect/profile.ts'
 import { openDatabase, type Database } from '../../src/store/postgres/database.ts'
 import { createDeliveryStore } from '../../src/store/postgres/delivery-store.ts'
 import { createEngineStore } from '../../src/store/postgres/engine-store.ts'
 import { runRetention } from '../../src/store/postgres/retention.ts'
 import { createUsageWriter } from '../../src/store/postgres/usage-writer.ts'
-import { DAY_MS, MINUTE_MS } from '../../src/usage/duration.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
 import { enrichedEvent, SOME_TIME_MS } from '../harness/builders.ts'
 import { testDatabase } from '../harness/database.ts'
 import { decisions, finding, planAt } from './decisions.ts'
@@ -18,7 +19,7 @@ const SETTINGS = {
   rejectedMs: 14 * DAY_MS,
   deliveriesMs: 35 * DAY_MS,
 }
-const NOTHING = { partitions: [], events: 0, rollups: 0, rejected: 0, deliveries: 0 }
+const NOTHING = { partitions: [], events: 0, rollups: 0, sources: 0, rejected: 0, deliveries: 0 }
 let url: string
 let db: Database
 
@@ -61,6 +62,7 @@ test('what is older than its retention goes, what is younger stays, and repeatin
     partitions: ['usage_event_20260127'],
     events: 2,
     rollups: 1,
+    sources: 1,
     rejected: 1,
     deliveries: 0,
   })
@@ -69,6 +71,23 @@ test('what is older than its retention goes, what is younger stays, and repeatin
   expect(await db.selectFrom('usage_rollup').select('bucket').execute()).toHaveLength(3)
   expect(await db.selectFrom('unlearnt_hour').select('hour').execute()).toHaveLength(3)
   expect(await runRetention(db, SETTINGS, NOW)).toEqual(NOTHING)
+})
+
+test('usage per address goes after three days, and not before its hour is learnt', async () => {
+  const days = [2, 4, 5]
+  await createUsageWriter(db, new ManualClock(NOW)).write({
+    events: days.map((day) => enrichedEvent({ timestampMs: NOW - day * DAY_MS })),
+    rejected: [],
+  })
+  expect(await runRetention(db, SETTINGS, NOW)).toEqual(NOTHING)
+  const learnedUntilMs = NOW - 5 * DAY_MS + HOUR_MS
+  const profile = emptyProfile({ keyId: 'key-1', firstSeenMs: NOW - 5 * DAY_MS, timeZone: 'UTC' })
+  await createEngineStore(db).saveProfiles([{ ...profile, learnedUntilMs }])
+  expect(await runRetention(db, SETTINGS, NOW)).toEqual({ ...NOTHING, sources: 1 })
+  await createEngineStore(db).saveProfiles([{ ...profile, learnedUntilMs: NOW }])
+  expect(await runRetention(db, SETTINGS, NOW)).toEqual({ ...NOTHING, sources: 1 })
+  const left = await db.selectFrom('usage_source').select('bucket').execute()
+  expect(left).toEqual([{ bucket: new Date(NOW - 2 * DAY_MS) }])
 })
 
 test('deliveries go when they are settled and their incident is closed, and not before', async () => {

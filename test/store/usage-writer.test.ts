@@ -3,12 +3,13 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
 import { openDatabase, type Database } from '../../src/store/postgres/database.ts'
-import { toRollup } from '../../src/store/postgres/key-row.ts'
+import { toRollup, toSource } from '../../src/store/postgres/key-row.ts'
 import { createUsageWriter } from '../../src/store/postgres/usage-writer.ts'
 import { StoreUnavailableError, type UsageWriter } from '../../src/store/usage-store.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
 import type { EnrichedEvent } from '../../src/usage/event.ts'
 import { addTotals, bucketStart, NO_USAGE, totalsOf, type Rollup } from '../../src/usage/rollup.ts'
+import { addSource, sourceOf, type SourceUsage } from '../../src/usage/source.ts'
 import { enrichedEvent, SOME_TIME_MS } from '../harness/builders.ts'
 import { testDatabase } from '../harness/database.ts'
 
@@ -98,6 +99,7 @@ describe('an event', () => {
       latency_ms: null,
     })
     expect(await rollupsOf(keyId)).toMatchObject([{ country: undefined, costNanoUsd: 0, unpriced: 1 }])
+    expect(await sourcesOf(keyId)).toEqual([])
   })
 
   test('counts once when it comes again: in the same batch, in a later one, and with a new timestamp', async () => {
@@ -112,6 +114,7 @@ describe('an event', () => {
     ]
     expect(await write(restamped)).toEqual({ inserted: 0, duplicates: 3 })
     expect((await rollupsOf(keyId)).map((rollup) => rollup.requests)).toEqual([1])
+    expect((await sourcesOf(keyId)).map((source) => source.requests)).toEqual([1])
   })
 
   test('with a new timestamp counts once also when both deliveries are written at the same time', async () => {
@@ -168,7 +171,9 @@ describe('an event', () => {
     const absurd = () => enrichedEvent({ keyId, inputTokens: Number.MAX_SAFE_INTEGER })
     await write(Array.from({ length: 1_000 }, absurd))
     await write([absurd()])
-    expect(await rollupsOf(keyId)).toMatchObject([{ requests: 1_001, inputTokens: Number.MAX_SAFE_INTEGER }])
+    const counted = [{ requests: 1_001, inputTokens: Number.MAX_SAFE_INTEGER }]
+    expect(await rollupsOf(keyId)).toMatchObject(counted)
+    expect(await sourcesOf(keyId)).toMatchObject(counted)
   })
 })
 
@@ -245,9 +250,10 @@ describe('rejected events', () => {
 })
 
 describe('many writers', () => {
-  test('never deadlock and never count twice, though their batches share keys and ids', async () => {
+  test('never deadlock and never count twice, though their batches share keys, addresses and ids', async () => {
     const keyIds = Array.from({ length: 30 }, freshKey)
-    const someEvent = (n: number) => enrichedEvent({ keyId: keyIds[n % keyIds.length] ?? '' })
+    const someEvent = (n: number) =>
+      enrichedEvent({ keyId: keyIds[n % keyIds.length] ?? '', ip: `198.51.100.${(n * 7) % 4}` })
     const rounds = Array.from({ length: 6 }, () => Array.from({ length: 100 }, (_, n) => someEvent(n)))
     // Each with connections of its own, like processes.
     const pools = Array.from({ length: 4 }, () => openDatabase(url, { connectionsMax: 2 }))
@@ -274,6 +280,8 @@ describe('many writers', () => {
     expect(stored).toBe(expected)
     const rolled = (await Promise.all(keyIds.map(rollupsOf))).flat()
     expect(rolled.reduce((sum, { requests }) => sum + requests, 0)).toBe(expected)
+    const traced = (await Promise.all(keyIds.map(sourcesOf))).flat()
+    expect(traced.reduce((sum, { requests }) => sum + requests, 0)).toBe(expected)
   })
 
   test('make the partition of a new day together', async () => {
@@ -287,13 +295,18 @@ describe('many writers', () => {
   })
 })
 
-describe('rollups', () => {
+describe('rollups and sources', () => {
   const someEvent = fc.record({
     id: fc.integer({ min: 0, max: 12 }).map(String),
-    minute: fc.integer({ min: 0, max: 3 }),
+    minute: fc.constantFrom(0, 1, 9, 10, 25),
     second: fc.integer({ min: 0, max: 59 }),
     model: fc.constantFrom('a', 'b'),
-    place: fc.constantFrom('US', 'RO', undefined),
+    address: fc.constantFrom(
+      { ip: '203.0.113.7', place: { country: 'US', latitude: 37.751, longitude: -97.822 } },
+      { ip: '2001:db8::7', place: { country: 'RO', latitude: 0, longitude: 0 } },
+      { ip: '10.0.0.7', place: undefined },
+      { ip: undefined, place: undefined },
+    ),
     inputTokens: fc.nat(5_000),
     outputTokens: fc.nat(5_000),
     cachedInputTokens: fc.nat(100),
@@ -308,17 +321,18 @@ describe('rollups', () => {
         async (batches) => {
           const keyId = freshKey()
           const events = batches.map((batch) =>
-            batch.map(({ minute, second, place, ...rest }) =>
+            batch.map(({ minute, second, address, ...rest }) =>
               enrichedEvent({
                 ...rest,
+                ...address,
                 keyId,
                 timestampMs: SOME_TIME_MS + minute * MINUTE_MS + second * 1_000,
-                place: place === undefined ? undefined : { country: place, latitude: 0, longitude: 0 },
               }),
             ),
           )
           for (const batch of events) await write(batch)
           expect(await rollupsOf(keyId)).toEqual(recount(events.flat()))
+          expect(await sourcesOf(keyId)).toEqual(recountSources(events.flat()))
         },
       ),
       { numRuns: 40 },
@@ -346,10 +360,24 @@ async function rollupsOf(keyId: string): Promise<Rollup[]> {
   return rows.map(toRollup).toSorted(byCell)
 }
 
+async function sourcesOf(keyId: string): Promise<SourceUsage[]> {
+  const rows = await db
+    .selectFrom('usage_source')
+    .selectAll()
+    .where('key_id', '=', keyId)
+    .orderBy('bucket')
+    .orderBy('address')
+    .execute()
+  return rows.map(toSource)
+}
+
+function firstDeliveries(events: readonly EnrichedEvent[]): EnrichedEvent[] {
+  return [...new Map(events.toReversed().map((event) => [event.id, event])).values()]
+}
+
 function recount(events: readonly EnrichedEvent[]): Rollup[] {
-  const firsts = new Map(events.toReversed().map((event) => [event.id, event]))
   const cells = new Map<string, Rollup>()
-  for (const event of firsts.values()) {
+  for (const event of firstDeliveries(events)) {
     const cell = {
       keyId: event.keyId,
       bucketMs: bucketStart(event.timestampMs),
@@ -360,6 +388,19 @@ function recount(events: readonly EnrichedEvent[]): Rollup[] {
     cells.set(id, { ...cell, ...addTotals(cells.get(id) ?? NO_USAGE, totalsOf(event)) })
   }
   return [...cells.values()].toSorted(byCell)
+}
+
+function recountSources(events: readonly EnrichedEvent[]): SourceUsage[] {
+  const sources = new Map<string, NonNullable<ReturnType<typeof sourceOf>>>()
+  for (const event of firstDeliveries(events)) {
+    const source = sourceOf(event)
+    if (source === undefined) continue
+    const id = `${source.bucketMs} ${source.address}`
+    const known = sources.get(id)
+    if (known === undefined) sources.set(id, source)
+    else addSource(known, source)
+  }
+  return [...sources].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, source]) => source)
 }
 
 function byCell(a: Rollup, b: Rollup): number {

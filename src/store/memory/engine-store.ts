@@ -159,6 +159,7 @@ export class MemoryEngineStore implements EngineStore {
       key: key.attributes,
       hourMs,
       rollups: key.hour(hourMs),
+      sources: key.hourSources(hourMs),
       busiestFiveMinutes: key.busiestFiveMinutes(hourMs),
       suspect: this.#alerts.isSuspect(key.attributes.keyId, hourMs),
     }
@@ -167,7 +168,7 @@ export class MemoryEngineStore implements EngineStore {
   #usageOf(keys: readonly KeyHistory[], nowMs: number): KeyUsage[] {
     return keys.map((key) => {
       key.prune(nowMs)
-      return { key: key.attributes, rollups: key.recent(nowMs) }
+      return { key: key.attributes, rollups: key.recent(nowMs), sources: key.recentSources(nowMs) }
     })
   }
 }

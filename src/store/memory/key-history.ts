@@ -3,6 +3,8 @@ import { HOUR_MS, MINUTE_MS } from '../../usage/duration.ts'
 import type { EnrichedEvent, KeyAttributes } from '../../usage/event.ts'
 import { RECENT_USAGE_MS } from '../../usage/key-usage.ts'
 import { addInto, bucketStart, totalsOf, type Rollup } from '../../usage/rollup.ts'
+import { SOURCE_BUCKET_MS, sumSources, type SourceUsage } from '../../usage/source.ts'
+import { SourceHistory } from './source-history.ts'
 
 type Writable<T> = { -readonly [Field in keyof T]: T[Field] }
 
@@ -12,6 +14,7 @@ export class KeyHistory {
   profile: Profile | undefined = undefined
   /** Ascending by bucket. Counters grow in place: whoever keeps a rollup over a tick must copy it. */
   readonly #rollups: Writable<Rollup>[] = []
+  readonly #sources = new SourceHistory()
 
   constructor(attributes: KeyAttributes) {
     this.attributes = attributes
@@ -27,6 +30,7 @@ export class KeyHistory {
   }
 
   add(event: EnrichedEvent): void {
+    this.#sources.add(event)
     const bucketMs = bucketStart(event.timestampMs)
     let index = this.#rollups.length
     for (; index > 0; index -= 1) {
@@ -52,6 +56,17 @@ export class KeyHistory {
   recent(nowMs: number): Rollup[] {
     const fromMs = bucketStart(nowMs - RECENT_USAGE_MS)
     return this.#rollups.filter(({ bucketMs }) => bucketMs >= fromMs && bucketMs <= nowMs)
+  }
+
+  /** The sources of the same time. */
+  recentSources(nowMs: number): SourceUsage[] {
+    const fromMs = bucketStart(nowMs - RECENT_USAGE_MS, SOURCE_BUCKET_MS)
+    return this.#sources.within(fromMs, nowMs + 1)
+  }
+
+  /** The sources of an hour summed to the hour. */
+  hourSources(hourMs: number): SourceUsage[] {
+    return sumSources(hourMs, this.#sources.within(hourMs, hourMs + HOUR_MS))
   }
 
   /** The rollups of an hour summed to the hour, by model and country. */
@@ -82,6 +97,7 @@ export class KeyHistory {
       bucketStart(nowMs - RECENT_USAGE_MS),
       this.profile?.learnedUntilMs ?? -Infinity,
     )
+    this.#sources.prune(bucketStart(keepFromMs, SOURCE_BUCKET_MS))
     const firstKept = this.#rollups.findIndex(({ bucketMs }) => bucketMs >= keepFromMs)
     if (firstKept === 0) return
     this.#rollups.splice(0, firstKept < 0 ? this.#rollups.length : firstKept)

@@ -1,8 +1,9 @@
 import { sql, type Selectable } from 'kysely'
 import type { KeyAttributes } from '../../usage/event.ts'
-import type { Rollup } from '../../usage/rollup.ts'
+import type { Rollup, UsageTotals } from '../../usage/rollup.ts'
+import { coordinatesOf, type SourceUsage } from '../../usage/source.ts'
 import type { Database } from './database.ts'
-import type { UsageRollupTable } from './tables.ts'
+import type { UsageRollupTable, UsageSourceTable } from './tables.ts'
 
 /** The attributes of a key, from a row that holds them. */
 export function toKey(row: {
@@ -32,6 +33,27 @@ export function toRollup(row: Selectable<UsageRollupTable>): Rollup {
     bucketMs: row.bucket.getTime(),
     model: row.model,
     country: row.country === '' ? undefined : row.country,
+    ...toTotals(row),
+  }
+}
+
+/** A row of `usage_source` as the source it holds. */
+export function toSource(row: Selectable<UsageSourceTable>): SourceUsage {
+  const { latitude, longitude } = row
+  return {
+    keyId: row.key_id,
+    bucketMs: row.bucket.getTime(),
+    address: row.address,
+    country: row.country ?? undefined,
+    ...coordinatesOf(latitude === null || longitude === null ? undefined : { latitude, longitude }),
+    ...toTotals(row),
+    firstMs: row.first_ts.getTime(),
+    lastMs: row.last_ts.getTime(),
+  }
+}
+
+function toTotals(row: Counters): UsageTotals {
+  return {
     requests: row.requests,
     refused: row.refused,
     inputTokens: row.input_tokens,
@@ -41,3 +63,5 @@ export function toRollup(row: Selectable<UsageRollupTable>): Rollup {
     unpriced: row.unpriced,
   }
 }
+
+type Counters = Omit<UsageRollupTable, 'bucket' | 'key_id' | 'model' | 'country'>

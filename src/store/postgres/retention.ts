@@ -18,10 +18,16 @@ export interface Cleared {
   /** Events so old that they had no partition. */
   readonly events: number
   readonly rollups: number
+  readonly sources: number
   readonly rejected: number
   readonly deliveries: number
 }
 
+/**
+ * Usage per address is read for two hours and then learnt; profiles remember. Three days let an operator look back over
+ * a weekend. Hours that are yet to be learnt, of an import or after an outage, stay until they are.
+ */
+const SOURCES_KEPT_MS = 3 * DAY_MS
 /** Deleted at a time, so that no transaction is long. */
 const ROWS_PER_ROUND = 20_000
 /** Dropping a partition waits for what reads events, and everything new waits behind it: not for long. */
@@ -51,6 +57,15 @@ export async function runRetention(
       sql<boolean>`bucket < ${before(settings.rollupsMs)}`,
     )
     await deleteRows(db, sql`unlearnt_hour`, sql<boolean>`hour < ${before(settings.rollupsMs)}`)
+    const sources = await deleteRows(
+      db,
+      sql`usage_source`,
+      sql<boolean>`bucket < ${before(SOURCES_KEPT_MS)}
+        and not exists (
+          select from unlearnt_hour as u
+          where u.hour = date_trunc('hour', usage_source.bucket, 'UTC') and u.key_id = usage_source.key_id
+        )`,
+    )
     const rejected = await deleteRows(
       db,
       sql`rejected_event`,
@@ -62,7 +77,7 @@ export async function runRetention(
       sql<boolean>`state <> 'pending' and settled_at < ${before(settings.deliveriesMs)}
         and exists (select from incident as i where i.id = delivery.incident_id and i.closed_at is not null)`,
     )
-    return { partitions, events, rollups, rejected, deliveries }
+    return { partitions, events, rollups, sources, rejected, deliveries }
   })
 }
 

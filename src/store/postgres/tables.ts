@@ -22,6 +22,7 @@ export interface Tables {
   unlearnt_hour: { hour: Date; key_id: string; arrived_at: Generated<Date> }
   usage_event: UsageEventTable
   usage_rollup: UsageRollupTable
+  usage_source: UsageSourceTable
 }
 
 type Json<Value> = ColumnType<Value, string, string>
@@ -173,4 +174,22 @@ export interface UsageRollupTable {
   cached_input_tokens: number
   cost_nano_usd: number
   unpriced: number
+}
+
+export interface UsageSourceTable {
+  bucket: Date
+  key_id: string
+  address: string
+  country: string | null
+  latitude: number | null
+  longitude: number | null
+  requests: number
+  refused: number
+  input_tokens: number
+  output_tokens: number
+  cached_input_tokens: number
+  cost_nano_usd: number
+  unpriced: number
+  first_ts: Date
+  last_ts: Date
 }

@@ -4,6 +4,7 @@ import type { Rollup } from '../../usage/rollup.ts'
 import type { EngineStore, KeyHour } from '../engine-store.ts'
 import type { Database } from './database.ts'
 import { toKey, toRollup } from './key-row.ts'
+import { sourcesOfHours } from './key-sources.ts'
 import { inShard } from './shard.ts'
 import type { UsageRollupTable } from './tables.ts'
 
@@ -46,11 +47,12 @@ export async function unlearntHours(
     order by u.hour, u.key_id
     limit ${limit}`.execute(db)
   if (rows.length === 0) return []
-  const usage = await usageOf(db, rows)
-  return rows.map((row) => ({
+  const [usage, sources] = await Promise.all([usageOf(db, rows), sourcesOfHours(db, rows)])
+  return rows.map((row, index) => ({
     key: toKey(row),
     hourMs: row.hour.getTime(),
     rollups: usage.get(identity(row))?.rollups ?? [],
+    sources: sources[index] ?? [],
     busiestFiveMinutes: usage.get(identity(row))?.busiestFiveMinutes ?? 0,
     suspect: row.suspect,
   }))

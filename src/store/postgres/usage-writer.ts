@@ -3,6 +3,7 @@ import type { Clock } from '../../clock.ts'
 import { DAY_MS } from '../../usage/duration.ts'
 import type { EnrichedEvent } from '../../usage/event.ts'
 import { bucketStart } from '../../usage/rollup.ts'
+import { SOURCE_BUCKET_MS } from '../../usage/source.ts'
 import type { UsageWriter } from '../usage-store.ts'
 import type { Database } from './database.ts'
 import { KeyMemory, type KeyNews } from './key-news.ts'
@@ -70,7 +71,8 @@ function firstOfEach(events: readonly EnrichedEvent[]): Map<string, EnrichedEven
 }
 
 /**
- * One statement for the whole batch: raw rows, of those that are really new the rollups, and what is news about keys.
+ * One statement for the whole batch: raw rows, of those that are really new the rollups and sources, and what is news
+ * about keys.
  * `order by` on every insert is what keeps concurrent writers from deadlocking.
  */
 async function insertEvents(db: Database, { events, news }: Batch): Promise<number> {
@@ -102,37 +104,29 @@ async function insertEvents(db: Database, { events, news }: Batch): Promise<numb
       from fresh
       order by key_id collate "C", event_id collate "C", ts
       on conflict do nothing
-      returning key_id, ts, model, country, input_tokens, output_tokens, cached_input_tokens, cost_nano_usd, status_code
+      returning
+        key_id, ts, model, ip, country, latitude, longitude, input_tokens, output_tokens, cached_input_tokens,
+        cost_nano_usd, status_code
     ),
     rolled_up as (${rollUp}),
+    traced as (${addSources}),
     hours as (${insertHours(news.hours)}),
     keys as (${upsertKeys(news.keys)})
     select count(*) as inserted from inserted`.execute(db)
   return rows[0]?.inserted ?? 0
 }
 
+const counters = sql`requests, refused, input_tokens, output_tokens, cached_input_tokens, cost_nano_usd, unpriced`
 /** Says the same as `totalsOf` in usage/rollup.ts: a refused call is no volume. */
-const rollUp = sql`
-  insert into usage_rollup as r (
-    bucket, key_id, model, country, requests, refused, input_tokens, output_tokens, cached_input_tokens, cost_nano_usd,
-    unpriced
-  )
-  select
-    date_trunc('minute', ts, 'UTC') as bucket,
-    key_id,
-    model,
-    coalesce(country, '') as country,
+const countersOfEvents = sql`
     count(*),
     count(*) filter (where status_code >= 400),
     ${saturated(sql`sum(input_tokens) filter (where status_code < 400)`)},
     ${saturated(sql`sum(output_tokens) filter (where status_code < 400)`)},
     ${saturated(sql`sum(cached_input_tokens) filter (where status_code < 400)`)},
     ${saturated(sql`sum(cost_nano_usd)`)},
-    count(*) filter (where status_code < 400 and cost_nano_usd is null)
-  from inserted
-  group by 1, 2, 3, 4
-  order by 1, 2, 3, 4
-  on conflict (bucket, key_id, model, country) do update set
+    count(*) filter (where status_code < 400 and cost_nano_usd is null)`
+const addedCounters = sql`
     requests = r.requests + excluded.requests,
     refused = r.refused + excluded.refused,
     input_tokens = least(r.input_tokens + excluded.input_tokens, ${COUNTER_MAX}),
@@ -140,6 +134,43 @@ const rollUp = sql`
     cached_input_tokens = least(r.cached_input_tokens + excluded.cached_input_tokens, ${COUNTER_MAX}),
     cost_nano_usd = least(r.cost_nano_usd + excluded.cost_nano_usd, ${COUNTER_MAX}),
     unpriced = r.unpriced + excluded.unpriced`
+
+const rollUp = sql`
+  insert into usage_rollup as r (bucket, key_id, model, country, ${counters})
+  select
+    date_trunc('minute', ts, 'UTC') as bucket,
+    key_id,
+    model,
+    coalesce(country, '') as country,
+    ${countersOfEvents}
+  from inserted
+  group by 1, 2, 3, 4
+  order by 1, 2, 3, 4
+  on conflict (bucket, key_id, model, country) do update set ${addedCounters}`
+
+/** Within a statement an address has one place, so that `max` is that place; when a bucket goes on, its place stays. */
+const addSources = sql`
+  insert into usage_source as r (
+    bucket, key_id, address, country, latitude, longitude, first_ts, last_ts, ${counters}
+  )
+  select
+    date_bin(${sql.lit(`${SOURCE_BUCKET_MS} ms`)}::interval, ts, 'epoch') as bucket,
+    key_id,
+    ip,
+    max(country),
+    max(latitude),
+    max(longitude),
+    min(ts),
+    max(ts),
+    ${countersOfEvents}
+  from inserted
+  where ip is not null
+  group by 1, 2, 3
+  order by 1, 2, 3
+  on conflict (bucket, key_id, address) do update set
+    first_ts = least(r.first_ts, excluded.first_ts),
+    last_ts = greatest(r.last_ts, excluded.last_ts),
+    ${addedCounters}`
 
 function saturated(sum: ReturnType<typeof sql>) {
   return sql`least(coalesce(${sum}, 0), ${COUNTER_MAX})`
