@@ -43,7 +43,15 @@ describe('the architecture', () => {
 
   test('the core is pure: no driver, no environment, no clock, no waiting', () => {
     // parse-event and secret-key-id use node:net and node:crypto for pure functions.
-    const allowed = ['node:net', 'node:crypto', 'zod', 'ipaddr.js', 'ajv', 'ajv/dist/2020.js', 'ajv/dist/ajv.js']
+    const allowed = [
+      'node:net',
+      'node:crypto',
+      'zod',
+      'ipaddr.js',
+      'ajv',
+      'ajv/dist/2020.js',
+      'ajv/dist/ajv.js',
+    ]
     const wrong = files
       .filter(({ file }) => PURE.includes(folderOf(file)))
       .flatMap(({ file, text }) => [

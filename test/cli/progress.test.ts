@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { startProgress } from '../../src/cli/progress.ts'
 
-function recorder(isTTY: boolean): { stream: { write: (text: string) => boolean; isTTY: boolean }; lines: () => string[] } {
+function recorder(isTTY: boolean): {
+  stream: { write: (text: string) => boolean; isTTY: boolean }
+  lines: () => string[]
+} {
   let text = ''
   return {
     stream: { isTTY, write: (chunk: string) => Boolean((text += chunk)) },

@@ -80,7 +80,10 @@ export const anyUsage: fc.Arbitrary<{ readonly usage: KeyUsage; readonly nowMs: 
     const rollups = cells
       .map(({ ago, cell }) => ({ ...cell, bucketMs: minuteMs - ago * MINUTE_MS }))
       .toSorted((a, b) => a.bucketMs - b.bucketMs)
-    return { usage: { key: { keyId: 'key-7', teamId: undefined, environment: undefined }, rollups, sources: [] }, nowMs }
+    return {
+      usage: { key: { keyId: 'key-7', teamId: undefined, environment: undefined }, rollups, sources: [] },
+      nowMs,
+    }
   })
 
 export function profileOf(hours: readonly ClosedHour[], firstSeenMs = NOON_MS): Profile {
