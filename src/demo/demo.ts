@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'kysely'
 import type { Clock } from '../clock.ts'
-import type { Environment } from '../config/env.ts'
-import { parseConfig } from '../config/load.ts'
 import { startDaemon, type Daemon } from '../daemon/daemon.ts'
 import type { Logger } from '../daemon/log.ts'
 import type { DeliveryReport } from '../notify/deliver.ts'
 import { MINUTE_MS, SECOND_MS } from '../usage/duration.ts'
-import { DemoFleet, STOLEN_KEY_ID, type WireEvent } from './fleet.ts'
+import { DemoFleet } from './fleet.ts'
+import { demoConfig, demoEnvironment } from './settings.ts'
 import { startSlackStandIn } from './slack-stand-in.ts'
+import { Traffic } from './traffic.ts'
 
 /** What the demo shows while it runs; all of it for people. */
 export interface DemoStage {
@@ -42,8 +42,6 @@ export interface DemoRun {
   stop(): Promise<void>
 }
 
-const EVENTS_PER_JOB = 500
-const LIVE_STEP_MS = 500
 /** The thief waits until the fleet has been seen at its normal work. */
 const PEACE_MS = 4 * SECOND_MS
 const ALERT_WITHIN_MS = MINUTE_MS
@@ -67,7 +65,7 @@ export async function runDemo(given: {
   const fleet = new DemoFleet({ nowMs: startedMs })
   const daemon = await startDaemon({
     environment: demoEnvironment(dataDir),
-    config: parseConfig(demoConfig(slack.url, fleet.ownersTimeZone), 'the demo', {}),
+    config: demoConfig(slack.url, fleet.ownersTimeZone),
     roles: ['ingest', 'api'],
     clock,
     log,
@@ -128,63 +126,6 @@ class DeliveryWatch {
     if (report.outcome.kind !== 'delivered') return
     this.firstDeliveryMs ??= nowMs
     this.#stage.message(report)
-  }
-}
-
-/** Pushes the fleet's events into the queue, as a gateway would. */
-class Traffic {
-  readonly #daemon: Daemon
-  readonly #fleet: DemoFleet
-  readonly #clock: Clock
-  #pushed = 0
-
-  constructor(daemon: Daemon, fleet: DemoFleet, clock: Clock) {
-    this.#daemon = daemon
-    this.#fleet = fleet
-    this.#clock = clock
-  }
-
-  get pushed(): number {
-    return this.#pushed
-  }
-
-  get fleet(): DemoFleet {
-    return this.#fleet
-  }
-
-  async push(events: readonly WireEvent[]): Promise<void> {
-    if (events.length === 0) return
-    const { queues } = this.#daemon.session.backends
-    const jobs = []
-    for (let at = 0; at < events.length; at += EVENTS_PER_JOB) {
-      jobs.push({ name: 'usage', data: { events: events.slice(at, at + EVENTS_PER_JOB) } })
-    }
-    await queues.queue(this.#daemon.queueName).add(jobs)
-    this.#pushed += events.length
-  }
-
-  /** How many events the database holds. */
-  async stored(): Promise<number> {
-    const { rows } = await sql<{ count: number }>`select count(*) from usage_event`.execute(
-      this.#daemon.session.database,
-    )
-    return rows[0]?.count ?? 0
-  }
-
-  /** Live traffic for `forMs`, or until there is no more need. */
-  async run(
-    forMs: number,
-    { theft = false, until = () => false }: { theft?: boolean; until?: () => boolean } = {},
-  ): Promise<void> {
-    const endMs = this.#clock.nowMs() + forMs
-    let fromMs = this.#clock.nowMs()
-    while (this.#clock.nowMs() < endMs && !until()) {
-      await delay(LIVE_STEP_MS)
-      const untilMs = this.#clock.nowMs()
-      const stolen = theft ? this.#fleet.theft(fromMs, untilMs) : []
-      await this.push([...this.#fleet.live(fromMs, untilMs), ...stolen])
-      fromMs = untilMs
-    }
   }
 }
 
@@ -249,34 +190,4 @@ async function summarise(
     seconds_to_first_delivery: seconds(watch.firstDeliveryMs - theftMs),
     seconds: seconds(nowMs - startedMs),
   }
-}
-
-/** The demo never touches the operator's servers, whatever the shell's environment says. */
-function demoEnvironment(dataDir: string): Environment {
-  return {
-    databaseUrl: undefined,
-    redisUrl: undefined,
-    queueName: 'usage-events',
-    configFile: undefined,
-    host: '127.0.0.1',
-    port: 0,
-    apiTokens: undefined,
-    logLevel: 'warn',
-    dataDir,
-    warnings: [],
-  }
-}
-
-function demoConfig(slackUrl: string, ownersTimeZone: string): string {
-  return `version: 1
-channels:
-  slack: { type: slack, url: "${slackUrl}" }
-network: { allow_private: ["127.0.0.0/8"] }
-schedule: { tick: 1s, shards: 1 }
-notify: { group_wait: 2s }
-overrides:
-  - match: { key_id: ${STOLEN_KEY_ID} }
-    detectors: { unusual_hour: { timezone: ${ownersTimeZone} } }
-revoke: { mode: dry_run, when: { severity: critical } }
-`
 }
