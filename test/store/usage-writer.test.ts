@@ -284,6 +284,27 @@ describe('many writers', () => {
     expect(traced.reduce((sum, { requests }) => sum + requests, 0)).toBe(expected)
   })
 
+  test('never deadlock over addresses, though their batches share nothing else', async () => {
+    const keyIds = Array.from({ length: 50 }, freshKey)
+    const pools = Array.from({ length: 4 }, () => openDatabase(url, { connectionsMax: 2 }))
+    const writing = pools.map(async (pool, index) => {
+      const each = createUsageWriter(pool, clock)
+      // Minutes of their own, so that no cell of the cube makes them wait for one another.
+      const timestampMs = SOME_TIME_MS + index * MINUTE_MS
+      for (let round = 0; round < 8; round += 1) {
+        const events = keyIds.flatMap((keyId) =>
+          Array.from({ length: 4 }, (_, n) => enrichedEvent({ keyId, timestampMs, ip: `198.51.100.${n}` })),
+        )
+        await each.write({ events: index % 2 === 0 ? events : events.toReversed(), rejected: [] })
+      }
+    })
+    await Promise.all(writing)
+    await Promise.all(pools.map((pool) => pool.destroy()))
+    const traced = (await Promise.all(keyIds.map(sourcesOf))).flat()
+    expect(traced).toHaveLength(50 * 4)
+    expect(traced.every(({ requests }) => requests === 4 * 8)).toBe(true)
+  })
+
   test('make the partition of a new day together', async () => {
     const keyId = freshKey()
     const timestampMs = SOME_TIME_MS - 40 * DAY_MS

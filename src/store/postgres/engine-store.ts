@@ -3,15 +3,14 @@ import type { Profile } from '../../detect/profile.ts'
 import { SECOND_MS } from '../../usage/duration.ts'
 import { RECENT_USAGE_MS, type KeyUsage } from '../../usage/key-usage.ts'
 import { BUCKET_MS, bucketStart, type Rollup } from '../../usage/rollup.ts'
-import { SOURCE_BUCKET_MS, type SourceUsage } from '../../usage/source.ts'
 import type { EngineStore } from '../engine-store.ts'
 import { toAlert } from './alert-row.ts'
 import { commitTick } from './commit-tick.ts'
 import type { Database } from './database.ts'
-import { toKey, toRollup, toSource } from './key-row.ts'
-import { busiestOf } from './key-sources.ts'
+import { toKey, toRollup } from './key-row.ts'
+import { recentSources } from './key-sources.ts'
 import { inShard } from './shard.ts'
-import type { UsageRollupTable, UsageSourceTable } from './tables.ts'
+import type { UsageRollupTable } from './tables.ts'
 import { unlearntHours } from './unlearnt-hours.ts'
 
 /** How long after its first event an hour is learnt, by the database's clock. */
@@ -45,54 +44,42 @@ export function createEngineStore(
   }
 }
 
-type RollupRow = Selectable<UsageRollupTable> & { address: null }
-type SourceRow = Selectable<UsageSourceTable>
-type ActiveRow = (RollupRow | SourceRow) & { team_id: string | null; environment: string | null }
+type ActiveRow = Selectable<UsageRollupTable> & { team_id: string | null; environment: string | null }
 
-/** Cube and sources in one statement: what they say of a key is of the same moment. */
+/** Two reads of one moment, so that cube and sources tell of the same requests; one read of both took half as long again. */
 async function activeUsage(
   db: Database,
   ...[shard, { activeSinceMs, nowMs }]: Parameters<EngineStore['activeUsage']>
 ): Promise<KeyUsage[]> {
   const now = new Date(nowMs)
-  const since = (bucketMs: number): Date => new Date(bucketStart(nowMs - RECENT_USAGE_MS, bucketMs))
-  const counters = sql`requests, refused, input_tokens, output_tokens, cached_input_tokens, cost_nano_usd, unpriced`
-  // Ranges of the primary keys and hash joins: measured three times faster than a probe per key.
-  const { rows } = await sql<ActiveRow>`
-    with active as materialized (
-      select distinct key_id
-      from usage_rollup
-      where bucket >= ${new Date(activeSinceMs)} and bucket <= ${now} and ${inShard(shard, sql.ref('key_id'))}
-    )
-    select u.*, k.team_id, k.environment
-    from (
-      select
-        key_id, bucket, model, country, ${counters}, null::text as address, null::float8 as latitude,
-        null::float8 as longitude, null::timestamptz as first_ts, null::timestamptz as last_ts
-      from usage_rollup
-      join active using (key_id)
-      where bucket >= ${since(BUCKET_MS)} and bucket <= ${now}
-      union all
-      select
-        key_id, bucket, null, country, ${counters}, address, latitude, longitude, first_ts, last_ts
-      from ${busiestOf(sql`
-        from usage_source as s
-        join active using (key_id)
-        where s.bucket >= ${since(SOURCE_BUCKET_MS)} and s.bucket <= ${now} and s.first_ts <= ${now}`)} as s
-    ) as u
-    left join api_key as k on k.key_id = u.key_id
-    order by u.key_id, u.bucket, u.address nulls first, u.model, u.country`.execute(db)
-  const usages: { key: KeyUsage['key']; rollups: Rollup[]; sources: SourceUsage[] }[] = []
-  for (const row of rows) {
-    let usage = usages.at(-1)
-    if (usage?.key.keyId !== row.key_id) {
-      usage = { key: toKey(row), rollups: [], sources: [] }
-      usages.push(usage)
-    }
-    if (row.address === null) usage.rollups.push(toRollup(row))
-    else usage.sources.push(toSource(row))
-  }
-  return usages
+  return db
+    .transaction()
+    .setIsolationLevel('repeatable read')
+    .setAccessMode('read only')
+    .execute(async (trx) => {
+      // Two ranges of the primary key and a hash join: measured three times faster than a probe per key.
+      const { rows } = await sql<ActiveRow>`
+        with active as materialized (
+          select distinct key_id
+          from usage_rollup
+          where bucket >= ${new Date(activeSinceMs)} and bucket <= ${now} and ${inShard(shard, sql.ref('key_id'))}
+        )
+        select r.*, k.team_id, k.environment
+        from usage_rollup as r
+        join active on active.key_id = r.key_id
+        left join api_key as k on k.key_id = r.key_id
+        where r.bucket >= ${new Date(bucketStart(nowMs - RECENT_USAGE_MS, BUCKET_MS))} and r.bucket <= ${now}
+        order by r.key_id, r.bucket, r.model, r.country`.execute(trx)
+      const usages: { key: KeyUsage['key']; rollups: Rollup[] }[] = []
+      for (const row of rows) {
+        const last = usages.at(-1)
+        if (last?.key.keyId === row.key_id) last.rollups.push(toRollup(row))
+        else usages.push({ key: toKey(row), rollups: [toRollup(row)] })
+      }
+      const keyIds = usages.map(({ key }) => key.keyId)
+      const sources = await recentSources(trx, keyIds, nowMs)
+      return usages.map((usage) => ({ ...usage, sources: sources.get(usage.key.keyId) ?? [] }))
+    })
 }
 
 async function profiles(db: Database, keyIds: readonly string[]): Promise<Map<string, Profile>> {
