@@ -17,6 +17,7 @@ import { cliActor, withSession } from './with-session.ts'
 const WAIT_FOR_GATEWAY_MS = 60 * SECOND_MS
 const LOOK_EVERY_MS = 100
 const TEXT_CHARACTERS = 256
+const LABEL_WIDTH = 15
 
 /** `keyhound keys show|revoke|restore KEY_ID`. */
 export function keysCommand(): Command {
@@ -132,20 +133,37 @@ function asJson(detail: KeyDetail, past: readonly Revocation[]): string {
 
 function asText(detail: KeyDetail, past: readonly Revocation[]): string {
   const { key, state, firstSeenAt, lastSeenAt, profile } = detail
-  const lines = [
-    `key          ${key.keyId} (${state})`,
-    `team         ${key.teamId ?? 'unknown'}, environment ${key.environment ?? 'unknown'}`,
-    `seen         ${firstSeenAt.toISOString()} to ${lastSeenAt?.toISOString() ?? 'unknown'}`,
-    ...(profile === undefined
-      ? ['usual        nothing learnt yet: the first hour is learnt when it is over']
-      : Object.entries(profileSummary(profile)).map(
-          ([name, value]) =>
-            `${name.padEnd(12)} ${typeof value === 'string' ? value : JSON.stringify(value)}`,
-        )),
-    ...past.map(
-      ({ createdAt, state: was, actor, reason }) =>
-        `${was.padEnd(12)} ${createdAt.toISOString()} by ${actor}: ${reason}`,
-    ),
+  const rows: [label: string, value: string][] = [
+    ['key', `${key.keyId} (${state})`],
+    ['team', `${key.teamId ?? 'unknown'}, environment ${key.environment ?? 'unknown'}`],
+    ['seen', `${firstSeenAt.toISOString()} to ${lastSeenAt?.toISOString() ?? 'unknown'}`],
+    ...usualRows(profile),
+    ...past.map(({ createdAt, state: was, actor, reason }): [string, string] => [
+      was,
+      `${createdAt.toISOString()} by ${actor}: ${reason}`,
+    ]),
   ]
-  return lines.map((line) => `${plainText(line, 2_000)}\n`).join('')
+  // Made harmless value by value: the labels' alignment is ours.
+  return rows.map(([label, value]) => `${label.padEnd(LABEL_WIDTH)} ${plainText(value, 2_000)}\n`).join('')
+}
+
+function usualRows(profile: KeyDetail['profile']): [label: string, value: string][] {
+  if (profile === undefined)
+    return [['usual', 'nothing learnt yet: the first hour is learnt when it is over']]
+  return Object.entries(profileSummary(profile)).map(([name, value]) => [
+    name.replaceAll('_', ' '),
+    inWords(value),
+  ])
+}
+
+/** Numbers and names in one line; the 168 hours of a week are for `--format json`. */
+function inWords(value: unknown): string {
+  if (Array.isArray(value))
+    return value.map((item) => inWords(Object.values(item as object)[0])).join(', ') || 'none'
+  if (typeof value === 'string' || typeof value === 'number') return String(value)
+  if (typeof value !== 'object' || value === null) return 'unknown'
+  return Object.entries(value)
+    .filter(([, part]) => !Array.isArray(part))
+    .map(([name, part]) => `${inWords(part)} ${name.replaceAll('_', ' ')}`)
+    .join(', ')
 }
