@@ -4,8 +4,10 @@ import type { Clock } from '../clock.ts'
 import type { Channel } from '../notify/channel.ts'
 import { CHANNEL_TYPES } from '../notify/registry.ts'
 import { outboundFetch, type OutboundFetch } from '../outbound/outbound-fetch.ts'
+import { writtenAddresses } from '../outbound/written-addresses.ts'
 import { REVOKER_TYPES } from '../respond/registry.ts'
 import type { Revoker } from '../respond/revoker.ts'
+import { Secret } from '../secret.ts'
 import { SECOND_MS } from '../usage/duration.ts'
 
 /** A message that is being sent while the configuration changes ends on the channel it began on. */
@@ -90,7 +92,9 @@ export function openChannel(
 }
 
 function derive(config: Config, clock: Clock): Derived {
-  const fetch = outboundFetch({ allowPrivate: config.network.allowPrivate })
+  const fetch = outboundFetch({
+    allowPrivate: [...config.network.allowPrivate, ...writtenAddresses(urlsOf(config))],
+  })
   const channels = [...config.channels].map(
     ([name, settings]) => [name, openChannel(settings, { config, fetch, clock })] as const,
   )
@@ -109,6 +113,11 @@ function openRevoker({ revokeAction }: Config, fetch: OutboundFetch, clock: Cloc
   if (type === undefined)
     throw new Error(`no revoke action "${revokeAction.type}"; the configuration should have refused it`)
   return type.open(revokeAction, { fetch, nowMs: () => clock.nowMs() })
+}
+
+function urlsOf({ channels, revokeAction }: Config): string[] {
+  const entries = [...channels.values(), ...(revokeAction === undefined ? [] : [revokeAction])]
+  return entries.flatMap(({ url }) => (url instanceof Secret ? [url.reveal()] : []))
 }
 
 async function close({ channels, fetch }: Derived): Promise<void> {

@@ -24,7 +24,6 @@ export function demoConfig(slackUrl: string, ownersTimeZone: string): Config {
   const yaml = `version: 1
 channels:
   slack: { type: slack, url: "${slackUrl}" }
-network: { allow_private: ["127.0.0.0/8"] }
 schedule: { tick: 1s, shards: 1 }
 notify: { group_wait: 2s }
 overrides:

@@ -6,17 +6,18 @@ import { readAnswer, type HttpAnswer } from './http-answer.ts'
 /** The specification asks for 24 to 64 random bytes; longer ones do no harm. */
 const MIN_SECRET_BYTES = 24
 const PREFIX = 'whsec_'
+const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/
 
-/** The secret of a Standard Webhooks endpoint: `whsec_` and base64, or any text, whose UTF-8 bytes are then the key. */
+/** The secret of a Standard Webhooks endpoint: `whsec_` and base64, or any text; see `signingKeys`. */
 export const webhookSecret = z
   .string()
-  .refine((text) => keyBytes(text).length >= MIN_SECRET_BYTES, {
-    error: `expected whsec_ and base64 of at least ${MIN_SECRET_BYTES} bytes, or a text of at least ${MIN_SECRET_BYTES} bytes`,
+  .refine((text) => signingKeys(text).every((key) => key.length > 0), {
+    error: 'expected whsec_ and base64, or a text',
   })
   .transform((text) => new Secret(text))
   .meta({
     description:
-      'What messages are signed with: whsec_… or any text of 24 bytes or more; write "${NAME}" to take it from the environment.',
+      'What messages are signed with: whsec_… or any text, of 24 random bytes or more; write "${NAME}" to take it from the environment.',
   })
 
 export interface StandardWebhook {
@@ -38,7 +39,9 @@ export async function postStandardWebhook(
   signal: AbortSignal,
 ): Promise<HttpAnswer> {
   const sentAt = new Date(tools.nowMs())
-  const signer = new Webhook(keyBytes(secret.reveal()), { format: 'raw' })
+  const signatures = signingKeys(secret.reveal()).map((key) =>
+    new Webhook(key, { format: 'raw' }).sign(id, sentAt, body),
+  )
   const response = await tools.fetch(url.reveal(), {
     method: 'POST',
     headers: {
@@ -46,7 +49,7 @@ export async function postStandardWebhook(
       'user-agent': 'keyhound',
       'webhook-id': id,
       'webhook-timestamp': String(Math.floor(sentAt.getTime() / 1_000)),
-      'webhook-signature': signer.sign(id, sentAt, body),
+      'webhook-signature': signatures.join(' '),
     },
     body,
     signal,
@@ -54,9 +57,20 @@ export async function postStandardWebhook(
   return readAnswer(response, tools.nowMs())
 }
 
-/** The HMAC key; empty when what follows `whsec_` is not base64. */
-function keyBytes(secret: string): Uint8Array {
-  if (!secret.startsWith(PREFIX)) return Buffer.from(secret, 'utf8')
-  const base64 = secret.slice(PREFIX.length)
-  return /^[A-Za-z0-9+/]+={0,2}$/.test(base64) ? Buffer.from(base64, 'base64') : Buffer.alloc(0)
+/** True when the secret has fewer bytes than the specification asks for. */
+export function isGuessable(secret: Secret): boolean {
+  return signingKeys(secret.reveal()).some((key) => key.length < MIN_SECRET_BYTES)
+}
+
+/**
+ * The HMAC keys of a secret; empty ones when it is none. A secret without the prefix is read in two ways by receivers:
+ * libraries of the specification take base64 for granted, self-written ones take the text as it is. So a text that is
+ * base64 has two keys, and a message two signatures, of which one must match: the header is a list.
+ */
+function signingKeys(secret: string): Uint8Array[] {
+  const text = secret.startsWith(PREFIX) ? secret.slice(PREFIX.length) : secret
+  const decoded = BASE64.test(text) ? Buffer.from(text, 'base64') : Buffer.alloc(0)
+  if (secret.startsWith(PREFIX)) return [decoded]
+  const raw = Buffer.from(secret, 'utf8')
+  return decoded.length === 0 || text.length % 4 !== 0 ? [raw] : [raw, decoded]
 }

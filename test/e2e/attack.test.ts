@@ -57,7 +57,6 @@ routes:
   - channels: [oncall, security, siem]
 notify: { group_wait: 2s }
 schedule: { tick: 1s }
-network: { allow_private: [127.0.0.0/8] }
 revoke:
   ${revoke}
   action: { type: webhook, url: "${gateway.url}/revoke", secret: "\${WEBHOOK_SECRET}" }

@@ -124,14 +124,12 @@ describe('the webhook channel', () => {
     await sink.close()
   })
 
-  test.each(['short', 'whsec_c2hvcnQ=', 'whsec_!!!not base64 at all but long enough!!!', ''])(
+  test.each(['whsec_', 'whsec_!!!not base64 at all but long enough!!!', ''])(
     'does not take "%s" for a secret, and does not quote it',
     (secret) => {
       const { error } = webhookChannel.schema.safeParse({ type: 'webhook', url: 'https://a.example', secret })
       expect(error?.issues.map(({ path }) => path.join('.'))).toEqual(['secret'])
-      expect(error?.issues[0]?.message).toBe(
-        'expected whsec_ and base64 of at least 24 bytes, or a text of at least 24 bytes',
-      )
+      expect(error?.issues[0]?.message).toBe('expected whsec_ and base64, or a text')
     },
   )
 })
