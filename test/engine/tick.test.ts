@@ -1,0 +1,124 @@
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { defineDetector, type Detector } from '../../src/detect/detector.ts'
+import type { DetectorName, Finding, Severity } from '../../src/detect/finding.ts'
+import { commonSettings } from '../../src/detect/settings.ts'
+import { tick, type DetectorFailure, type TickEngine } from '../../src/engine/tick.ts'
+import { MemoryEngineStore } from '../../src/store/memory/engine-store.ts'
+import { HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
+import { enrichedEvent, SOME_TIME_MS } from '../harness/builders.ts'
+
+const shard = { index: 0, count: 1 }
+const RESOLVE_AFTER_MS = 30 * MINUTE_MS
+
+function findingOf(detector: DetectorName, keyId: string, severity: Severity = 'warning'): Finding {
+  return {
+    detector,
+    keyId,
+    scope: '',
+    severity,
+    summary: `${keyId} is odd`,
+    evidence: {
+      metric: 'requests',
+      observed: 9,
+      expected: 1,
+      window: { start: '', end: '' },
+      history: { days: 1, events: 1 },
+      setting: '',
+    },
+  }
+}
+
+/** A detector that finds something on every key with usage. */
+function alwaysOdd(name: DetectorName): Detector {
+  return defineDetector({
+    name,
+    description: 'for tests',
+    settings: z.strictObject(commonSettings('warning')),
+    detect: ({ usage }) => [findingOf(name, usage.key.keyId)],
+  })
+}
+
+const broken = defineDetector({
+  name: 'unusual_geo',
+  description: 'for tests',
+  settings: z.strictObject(commonSettings('warning')),
+  detect: () => {
+    throw new Error('a defect')
+  },
+})
+
+function engineOf(
+  detectors: readonly Detector[],
+  given: Partial<TickEngine> = {},
+): TickEngine & { readonly store: MemoryEngineStore; readonly failures: DetectorFailure[] } {
+  const failures: DetectorFailure[] = []
+  return {
+    store: new MemoryEngineStore(),
+    detectors,
+    settingsFor: () =>
+      new Map(detectors.map(({ name }) => [name, { enabled: true, severity: 'warning' as const }])),
+    timeZoneFor: () => 'UTC',
+    groupKeyFor: (finding) => finding.keyId,
+    resolveAfterMs: RESOLVE_AFTER_MS,
+    plan: () => undefined,
+    onDetectorError: (failure) => failures.push(failure),
+    failures,
+    ...given,
+  } as TickEngine & { readonly store: MemoryEngineStore; readonly failures: DetectorFailure[] }
+}
+
+describe('a tick', () => {
+  test('opens one alert for what it finds again and again, and resolves it when the key has been quiet', async () => {
+    const engine = engineOf([alwaysOdd('volume_spike')])
+    engine.store.add(enrichedEvent({ keyId: 'key-1' }))
+    const first = await tick(engine, { shard, nowMs: SOME_TIME_MS })
+    const second = await tick(engine, { shard, nowMs: SOME_TIME_MS + 10_000 })
+    const quiet = await tick(engine, { shard, nowMs: SOME_TIME_MS + 10_000 + RESOLVE_AFTER_MS })
+
+    expect(first.opened).toMatchObject([{ keyId: 'key-1', detector: 'volume_spike', occurrences: 1 }])
+    expect(second).toMatchObject({ opened: [], resolved: [] })
+    expect(quiet.resolved.map(({ id }) => id)).toEqual(first.opened.map(({ id }) => id))
+  })
+
+  test('a detector that throws costs its own judgement of that key and nothing else', async () => {
+    const engine = engineOf([broken, alwaysOdd('volume_spike')])
+    engine.store.add(enrichedEvent({ keyId: 'key-1' }))
+    engine.store.add(enrichedEvent({ keyId: 'key-2' }))
+    const report = await tick(engine, { shard, nowMs: SOME_TIME_MS })
+
+    expect(report.opened.map(({ keyId }) => keyId).toSorted()).toEqual(['key-1', 'key-2'])
+    expect(engine.failures.map(({ detector, keyId }) => [detector, keyId])).toEqual([
+      ['unusual_geo', 'key-1'],
+      ['unusual_geo', 'key-2'],
+    ])
+  })
+
+  test('a detector that is switched off for a key does not judge it', async () => {
+    const engine = engineOf([alwaysOdd('volume_spike')], {
+      settingsFor: ({ keyId }) =>
+        new Map([['volume_spike', { enabled: keyId !== 'batch-1', severity: 'warning' as const }]]),
+    })
+    engine.store.add(enrichedEvent({ keyId: 'batch-1' }))
+    engine.store.add(enrichedEvent({ keyId: 'key-1' }))
+    const report = await tick(engine, { shard, nowMs: SOME_TIME_MS })
+    expect(report.opened.map(({ keyId }) => keyId)).toEqual(['key-1'])
+  })
+
+  test('judges only keys with usage of the last minutes', async () => {
+    const engine = engineOf([alwaysOdd('volume_spike')])
+    engine.store.add(enrichedEvent({ keyId: 'key-1' }))
+    const report = await tick(engine, { shard, nowMs: SOME_TIME_MS + 20 * MINUTE_MS })
+    expect(report).toMatchObject({ keysJudged: 0, opened: [] })
+  })
+
+  test('learns an hour five minutes after it has closed, and once', async () => {
+    const engine = engineOf([])
+    engine.store.add(enrichedEvent({ keyId: 'key-1' }))
+    const closedMs = SOME_TIME_MS + HOUR_MS
+    expect((await tick(engine, { shard, nowMs: closedMs + 4 * MINUTE_MS })).hoursLearnt).toBe(0)
+    expect((await tick(engine, { shard, nowMs: closedMs + 5 * MINUTE_MS })).hoursLearnt).toBe(1)
+    expect((await tick(engine, { shard, nowMs: closedMs + 6 * MINUTE_MS })).hoursLearnt).toBe(0)
+    expect((await engine.store.profiles(['key-1'])).get('key-1')?.learnedUntilMs).toBe(closedMs)
+  })
+})
