@@ -59,7 +59,7 @@ export async function postStandardWebhook(
 
 /** True when the secret has fewer bytes than the specification asks for. */
 export function isGuessable(secret: Secret): boolean {
-  return signingKeys(secret.reveal()).some((key) => key.length < MIN_SECRET_BYTES)
+  return signingKeys(secret.reveal()).every((key) => key.length < MIN_SECRET_BYTES)
 }
 
 /**
