@@ -26,9 +26,28 @@ function isMilder(a: Pick<Finding, 'severity'>, b: Pick<Finding, 'severity'>): b
   return severityRank(a.severity) < severityRank(b.severity)
 }
 
-/** True when an open alert has been quiet for `resolveAfterMs` at `nowMs`. */
+/** True when an open alert that is not found at `nowMs` is over. */
 export function isQuiet(alert: Alert, resolveAfterMs: number, nowMs: number): boolean {
-  return alert.status !== 'resolved' && nowMs - alert.lastSeenAt.getTime() >= resolveAfterMs
+  return alert.status !== 'resolved' && nowMs >= quietFromMs(alert, resolveAfterMs)
+}
+
+/**
+ * When an alert that is not found again is over: after `resolveAfterMs` without a finding, unless its evidence says that
+ * it lasts (`holds_until`) or when it ends (`ends_at`).
+ */
+export function quietFromMs(
+  { lastSeenAt, evidence }: Pick<Alert, 'lastSeenAt' | 'evidence'>,
+  resolveAfterMs: number,
+): number {
+  const quietMs = lastSeenAt.getTime() + resolveAfterMs
+  if (evidence.ends_at !== undefined) return instantOf(evidence.ends_at) ?? quietMs
+  if (evidence.holds_until !== undefined) return Math.max(quietMs, instantOf(evidence.holds_until) ?? quietMs)
+  return quietMs
+}
+
+function instantOf(text: string): number | undefined {
+  const atMs = Date.parse(text)
+  return Number.isNaN(atMs) ? undefined : atMs
 }
 
 export function worse(a: Severity, b: Severity): Severity {

@@ -1,6 +1,8 @@
 import { ManualClock } from '../clock.ts'
 import { tickSettings } from '../config/tick-settings.ts'
 import type { Config } from '../config/config.ts'
+import { explain, type Explanation } from '../detect/explain.ts'
+import { emptyProfile, type Profile } from '../detect/profile.ts'
 import { DETECTORS } from '../detect/registry.ts'
 import type { DetectorName, Evidence, Severity } from '../detect/finding.ts'
 import { tick, type DetectorFailure, type TickEngine } from '../engine/tick.ts'
@@ -8,6 +10,7 @@ import type { Alert } from '../alert/alert.ts'
 import { MemoryEngineStore } from '../store/memory/engine-store.ts'
 import type { EngineStore } from '../store/engine-store.ts'
 import type { EnrichedEvent } from '../usage/event.ts'
+import type { KeyUsage } from '../usage/key-usage.ts'
 import { TickTimes } from './tick-times.ts'
 
 /** An alert that the daemon would have opened, or raised in severity, at `at` (the tick's time). */
@@ -20,10 +23,25 @@ export interface BacktestAlert {
   readonly evidence: Evidence
 }
 
+/** What the engine knew when it raised an alert. */
+export interface AlertContext {
+  readonly nowMs: number
+  /** Undefined while nothing has been learnt of the key. */
+  readonly profile: Profile | undefined
+}
+export type OnAlert = (alert: BacktestAlert, context: AlertContext) => void
+
 export interface BacktestOptions {
   readonly config: Config
-  readonly onAlert: (alert: BacktestAlert) => void
+  readonly onAlert: OnAlert
   readonly onDetectorError: (failure: DetectorFailure) => void
+}
+
+/** A key as a tick saw it, and what each detector made of it. */
+export interface KeyExplanation {
+  readonly usage: KeyUsage
+  readonly profile: Profile
+  readonly explanations: readonly Explanation[]
 }
 
 const WHOLE_FLEET = { index: 0, count: 1 } as const
@@ -81,18 +99,43 @@ export class Backtest {
     if (this.#nextTickMs < Infinity) await this.#tick(this.#nextTickMs)
   }
 
+  /**
+   * What every detector says of a key at an instant, after a tick at it. The instant must not be before the last tick.
+   * Undefined when the key has no usage up to then.
+   */
+  async explain(keyId: string, nowMs: number): Promise<KeyExplanation | undefined> {
+    await this.advanceTo(nowMs)
+    await this.#tick(nowMs)
+    const usage = this.#store.usageOf(keyId, nowMs)
+    if (usage === undefined) return undefined
+    const profile =
+      (await this.#store.profiles([keyId])).get(keyId) ??
+      emptyProfile({
+        keyId,
+        firstSeenMs: usage.rollups[0]?.bucketMs ?? nowMs,
+        timeZone: this.#engine.timeZoneFor(usage.key),
+      })
+    return {
+      usage,
+      profile,
+      explanations: explain({ usage, profile, nowMs }, DETECTORS, this.#engine.settingsFor(usage.key)),
+    }
+  }
+
   async #tick(nowMs: number): Promise<void> {
     this.#clock.set(nowMs)
     const { opened, escalated } = await tick(this.#engine, { shard: WHOLE_FLEET, nowMs })
-    for (const alert of [...opened, ...escalated].toSorted(byKeyAndDetector))
-      this.#onAlert(toBacktestAlert(alert, nowMs))
+    const raised = [...opened, ...escalated].toSorted(byKeyAndDetector)
+    const profiles = await this.#store.profiles(raised.map(({ keyId }) => keyId))
+    for (const alert of raised)
+      this.#onAlert(toBacktestAlert(alert, nowMs), { nowMs, profile: profiles.get(alert.keyId) })
     this.#times.ticked(nowMs)
     this.#nextTickMs = this.#next()
   }
 
   #next(): number {
     return this.#times.next({
-      nextResolveMs: this.#store.oldestSightMs() + this.#engine.resolveAfterMs,
+      nextResolveMs: this.#store.nextQuietMs(this.#engine.resolveAfterMs),
       lastUseUnderAlertMs: this.#store.lastUseUnderAlertMs(),
     })
   }

@@ -11,7 +11,7 @@ export interface RejectedLine {
 }
 
 // Not the key of any installation: it only keeps secrets out of what is printed, the same way in every run.
-const HASH_KEY = Buffer.from('keyhound backtest')
+export const HASH_KEY = Buffer.from('keyhound backtest')
 const STORED_BATCH = 1_000
 
 /**
@@ -40,7 +40,7 @@ export async function* fileEvents(
 /** The stored events of a span of time, in batches. Their secrets were hashed when they came in. */
 export async function* storedEvents(
   reader: EventReader,
-  range: { readonly fromMs: number; readonly toMs: number },
+  range: { readonly fromMs: number; readonly toMs: number; readonly keyId?: string | undefined },
 ): AsyncGenerator<UsageEvent[]> {
   let batch: UsageEvent[] = []
   for await (const event of reader.streamEvents(range)) {

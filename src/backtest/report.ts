@@ -1,7 +1,10 @@
 import { plainText } from '../alert/plain-text.ts'
 import { SEVERITIES, type DetectorName, type Severity } from '../detect/finding.ts'
 import type { BacktestAlert } from './backtest.ts'
-import type { BacktestSummary } from './run-backtest.ts'
+import { columns } from './columns.ts'
+import { daysOf, type BacktestSummary } from './run-backtest.ts'
+import type { LevelScore } from './score.ts'
+import { scoreTable } from './score-table.ts'
 
 /** Alerts of one detector and severity; an alert that became worse counts once more under its new severity. */
 export interface DetectorCount {
@@ -28,6 +31,8 @@ export interface BacktestReport {
     readonly alerts: number
     readonly detectors: readonly string[]
   }[]
+  /** With `--labels`: one entry per rung of the severity ladder. */
+  readonly scores?: readonly LevelScore[]
   readonly alerts: readonly BacktestAlert[]
 }
 
@@ -37,8 +42,17 @@ const KEY_CHARACTERS = 64
 /** What `--format json` prints. */
 export function backtestReport(
   summary: BacktestSummary,
-  { alerts, rejectedLines }: { readonly alerts: readonly BacktestAlert[]; readonly rejectedLines: number },
+  {
+    alerts,
+    rejectedLines,
+    scores,
+  }: {
+    readonly alerts: readonly BacktestAlert[]
+    readonly rejectedLines: number
+    readonly scores?: readonly LevelScore[] | undefined
+  },
 ): BacktestReport {
+  const keyDays = [...summary.spans.values()].reduce((sum, span) => sum + daysOf(span), 0)
   return {
     events: summary.events,
     rejected_lines: rejectedLines,
@@ -46,20 +60,20 @@ export function backtestReport(
     late_events: summary.late,
     from: isoOf(summary.firstEventMs),
     to: isoOf(summary.lastEventMs),
-    keys: summary.keys,
-    key_days: Number(summary.keyDays.toFixed(1)),
-    counts: countsOf(alerts, summary.keyDays),
+    keys: summary.spans.size,
+    key_days: Number(keyDays.toFixed(1)),
+    counts: countsOf(alerts, keyDays),
     top_keys: topKeysOf(alerts),
+    ...(scores === undefined ? {} : { scores }),
     alerts,
   }
 }
 
 /** What `--format table` prints. Text that an attacker chose is stripped of control characters. */
 export function reportTable(report: BacktestReport): string {
-  const { events, from, to, keys, key_days: keyDays, counts, top_keys: topKeys } = report
-  const span = from === null || to === null ? '' : `, ${from} to ${to}`
+  const { counts, key_days: keyDays, top_keys: topKeys, scores } = report
   return [
-    `${events.toLocaleString('en-US')} events${span}; ${keys} keys, ${keyDays.toLocaleString('en-US')} key-days`,
+    spanLine(report),
     '',
     ...columns([
       ['detector', 'severity', 'alerts', 'per 100 key-days'],
@@ -79,56 +93,58 @@ export function reportTable(report: BacktestReport): string {
         key.detectors.join(', '),
       ]),
     ),
+    ...(scores === undefined ? [] : ['', ...scoreTable(scores)]),
     '',
   ].join('\n')
 }
 
+/** `1,234 events, FROM to TO; 3 keys, 20 key-days`. */
+export function spanLine({
+  events,
+  from,
+  to,
+  keys,
+  key_days: keyDays,
+}: Pick<BacktestReport, 'events' | 'from' | 'to' | 'keys' | 'key_days'>): string {
+  const span = from === null || to === null ? '' : `, ${from} to ${to}`
+  return `${events.toLocaleString('en-US')} events${span}; ${keys} keys, ${keyDays.toLocaleString('en-US')} key-days`
+}
+
 function countsOf(alerts: readonly BacktestAlert[], keyDays: number): DetectorCount[] {
-  const counts = new Map<string, { detector: DetectorName; severity: Severity; alerts: number }>()
-  for (const { detector, severity } of alerts) {
-    const count = counts.get(`${detector} ${severity}`)
-    if (count === undefined) counts.set(`${detector} ${severity}`, { detector, severity, alerts: 1 })
-    else count.alerts += 1
-  }
-  return [...counts.values()]
+  return [...Map.groupBy(alerts, ({ detector, severity }) => `${detector} ${severity}`).values()]
+    .flatMap((those) => {
+      const [first] = those
+      if (first === undefined) return []
+      const { detector, severity } = first
+      return [
+        {
+          detector,
+          severity,
+          alerts: those.length,
+          per_100_key_days: Number(per100(those.length, keyDays).toFixed(3)),
+        },
+      ]
+    })
     .toSorted(
       (a, b) =>
         a.detector.localeCompare(b.detector) ||
         SEVERITIES.indexOf(b.severity) - SEVERITIES.indexOf(a.severity),
     )
-    .map((count) => ({ ...count, per_100_key_days: Number(per100(count.alerts, keyDays).toFixed(3)) }))
 }
 
 function topKeysOf(alerts: readonly BacktestAlert[]): BacktestReport['top_keys'] {
-  const keys = new Map<string, { alerts: number; detectors: Set<string> }>()
-  for (const { key_id: keyId, detector } of alerts) {
-    const key = keys.get(keyId) ?? { alerts: 0, detectors: new Set() }
-    keys.set(keyId, { alerts: key.alerts + 1, detectors: key.detectors.add(detector) })
-  }
-  return [...keys]
-    .map(([keyId, key]) => ({ key_id: keyId, alerts: key.alerts, detectors: [...key.detectors].toSorted() }))
+  return [...Map.groupBy(alerts, ({ key_id: keyId }) => keyId)]
+    .map(([keyId, those]) => ({
+      key_id: keyId,
+      alerts: those.length,
+      detectors: [...new Set(those.map(({ detector }) => detector))].toSorted(),
+    }))
     .toSorted((a, b) => b.alerts - a.alerts || (a.key_id < b.key_id ? -1 : 1))
     .slice(0, TOP_KEYS)
 }
 
 function per100(alerts: number, keyDays: number): number {
   return keyDays > 0 ? (100 * alerts) / keyDays : 0
-}
-
-/** Numbers to the right, the rest to the left. */
-function columns(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => (row[column] ?? '').length)),
-  )
-  return rows.map((row) =>
-    row
-      .map((cell, column) => {
-        const width = widths[column] ?? 0
-        return /^[\d.]+$/.test(cell) ? cell.padStart(width) : cell.padEnd(width)
-      })
-      .join('  ')
-      .trimEnd(),
-  )
 }
 
 function isoOf(atMs: number | undefined): string | null {

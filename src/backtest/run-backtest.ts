@@ -3,19 +3,26 @@ import { LEARN_DELAY_MS } from '../detect/profile.ts'
 import type { EnrichEvent } from '../enrich/enrich-event.ts'
 import type { DetectorFailure } from '../engine/tick.ts'
 import { DAY_MS, HOUR_MS } from '../usage/duration.ts'
-import type { UsageEvent } from '../usage/event.ts'
+import type { EnrichedEvent, UsageEvent } from '../usage/event.ts'
 import { bucketStart } from '../usage/rollup.ts'
-import { Backtest, type BacktestAlert } from './backtest.ts'
+import { Backtest, type OnAlert } from './backtest.ts'
 
 export interface BacktestRun {
-  readonly config: Config
+  /** The configurations that are tried on the same events, read once. */
+  readonly sides: readonly BacktestSide[]
   /** Batches of events in the order in which they arrived. */
   readonly events: AsyncIterable<readonly UsageEvent[]>
   readonly enrich: EnrichEvent
   /** Alerts before `fromMs` are not told; everything before it is learnt from. Events from `toMs` on are not read. */
   readonly fromMs?: number | undefined
   readonly toMs?: number | undefined
-  readonly onAlert: (alert: BacktestAlert) => void
+  /** Every event that counts, before it is judged: for whoever draws the usage. */
+  readonly onEvent?: ((event: EnrichedEvent) => void) | undefined
+}
+
+export interface BacktestSide {
+  readonly config: Config
+  readonly onAlert: OnAlert
   readonly onDetectorError: (failure: DetectorFailure) => void
 }
 
@@ -27,32 +34,51 @@ export interface BacktestSummary {
   readonly late: number
   readonly firstEventMs: number | undefined
   readonly lastEventMs: number | undefined
-  readonly keys: number
-  /** Days that keys were observed, from the first to the last event of each, a day at least: what rates are per. */
-  readonly keyDays: number
+  /** First and last event of each key. */
+  readonly spans: ReadonlyMap<string, KeySpan>
 }
 
-/** Runs the daemon's engine over past events; event time is the clock. */
+export interface KeySpan {
+  readonly firstMs: number
+  readonly lastMs: number
+}
+
+/** Days that a key was observed, a day at least: what rates are per. */
+export function daysOf({ firstMs, lastMs }: KeySpan): number {
+  return Math.max(1, (lastMs - firstMs) / DAY_MS)
+}
+
+/** Runs the daemon's engine over past events, once per side; event time is the clock. */
 export async function runBacktest(run: BacktestRun): Promise<BacktestSummary> {
   const { fromMs = -Infinity, toMs = Infinity } = run
-  const backtest = new Backtest({
-    config: run.config,
-    onAlert: (alert) => {
-      const atMs = Date.parse(alert.at)
-      if (atMs >= fromMs && atMs < toMs) run.onAlert(alert)
-    },
-    onDetectorError: run.onDetectorError,
-  })
+  const backtests = run.sides.map(
+    ({ config, onAlert, onDetectorError }) =>
+      new Backtest({
+        config,
+        onAlert: (alert, context) => {
+          if (context.nowMs >= fromMs && context.nowMs < toMs) onAlert(alert, context)
+        },
+        onDetectorError,
+      }),
+  )
   const observed = new Observed(fromMs)
   for await (const batch of run.events) {
     for (const event of batch) {
       if (event.timestampMs >= toMs) continue
-      // No await where none is needed: most events of a busy fleet fall between two ticks.
-      if (!backtest.isReadyFor(event.timestampMs)) await backtest.advanceTo(event.timestampMs)
-      observed.add(event, { isNew: backtest.add(run.enrich(event)), nowMs: backtest.nowMs })
+      const enriched = run.enrich(event)
+      let isNew = false
+      let nowMs = 0
+      for (const backtest of backtests) {
+        // No await where none is needed: most events of a busy fleet fall between two ticks.
+        if (!backtest.isReadyFor(event.timestampMs)) await backtest.advanceTo(event.timestampMs)
+        isNew = backtest.add(enriched)
+        nowMs = backtest.nowMs
+      }
+      if (isNew) run.onEvent?.(enriched)
+      observed.add(event, { isNew, nowMs })
     }
   }
-  await backtest.end()
+  for (const backtest of backtests) await backtest.end()
   return observed.summary()
 }
 
@@ -89,17 +115,13 @@ class Observed {
   }
 
   summary(): BacktestSummary {
-    const days = [...this.#spans.values()].map(({ firstMs, lastMs }) =>
-      Math.max(1, (lastMs - firstMs) / DAY_MS),
-    )
     return {
       events: this.#events,
       duplicates: this.#duplicates,
       late: this.#late,
       firstEventMs: Number.isFinite(this.#firstMs) ? this.#firstMs : undefined,
       lastEventMs: Number.isFinite(this.#lastMs) ? this.#lastMs : undefined,
-      keys: this.#spans.size,
-      keyDays: days.reduce((sum, value) => sum + value, 0),
+      spans: this.#spans,
     }
   }
 }

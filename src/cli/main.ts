@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   demo: async () => (await import('./demo.ts')).demoCommand(),
   check: async () => (await import('./check.ts')).checkCommand(),
   backtest: async () => (await import('./backtest.ts')).backtestCommand(),
+  explain: async () => (await import('./explain.ts')).explainCommand(),
   ingest: async () => (await import('./ingest.ts')).ingestCommand(),
   'test-channel': async () => (await import('./test-channel.ts')).testChannelCommand(),
   migrate: async () => (await import('./migrate.ts')).migrateCommand(),

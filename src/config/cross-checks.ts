@@ -1,3 +1,5 @@
+import { isGuessable } from '../outbound/standard-webhook.ts'
+import { Secret } from '../secret.ts'
 import { formatDuration, parseDuration } from '../usage/duration.ts'
 import type { Path, Problem } from './problem.ts'
 import type { AlertsFile } from './schema.ts'
@@ -35,6 +37,7 @@ export function crossWarnings(file: AlertsFile, input: unknown, source: YamlSour
     revokeIsWanted(file, warn)
     spendLimitsCanFire(file, warn)
     networkStaysGuarded(file, warn)
+    secretsAreLong(file, warn)
     rollupsOutliveEvents(file, warn)
   })
 }
@@ -80,7 +83,9 @@ function spendLimitsDiffer(input: unknown, error: Report): void {
   for (const path of limitPaths(input)) {
     const limits = listAt(input, path).map((limit) => {
       const window = valueAt(limit, ['window'])
-      return `${typeof window === 'string' ? (parseDuration(window) ?? window) : ''}:${String(valueAt(limit, ['usd']))}`
+      const span = typeof window === 'string' ? (parseDuration(window) ?? window) : ''
+      const others = ['period', 'timezone', 'usd'].map((name) => String(valueAt(limit, [name])))
+      return [span, ...others].join(':')
     })
     for (const [index, limit] of limits.entries()) {
       const earlier = limits.indexOf(limit)
@@ -123,6 +128,23 @@ function alertsReachSomebody({ channels, routes }: AlertsFile, warn: Report): vo
   }
 }
 
+function secretsAreLong({ channels, revoke }: AlertsFile, warn: Report): void {
+  const entries: [Path, object][] = Object.entries(channels).map(([name, settings]) => [
+    ['channels', name],
+    settings,
+  ])
+  if (revoke.action !== undefined) entries.push([['revoke', 'action'], revoke.action])
+  for (const [path, settings] of entries) {
+    const secret = 'secret' in settings ? settings.secret : undefined
+    if (secret instanceof Secret && isGuessable(secret)) {
+      warn(
+        [...path, 'secret'],
+        'has less than 24 bytes and can be guessed; make one with: openssl rand -base64 32',
+      )
+    }
+  }
+}
+
 /** Looks at what was written: the schema fills in the defaults of what was not. */
 function overridesChangeSomething(input: unknown, warn: Report): void {
   for (const [index, override] of listAt(input, ['overrides']).entries()) {
@@ -151,7 +173,9 @@ function revokeIsWanted({ revoke }: AlertsFile, warn: Report): void {
 }
 
 interface SpendLimit {
-  readonly window: number
+  readonly window?: number | undefined
+  readonly period?: string | undefined
+  readonly timezone: string
   readonly usd: number
 }
 
@@ -160,13 +184,20 @@ function spendLimitsCanFire(file: AlertsFile, warn: Report): void {
     // Checked by the schema of the detector.
     const limits = listAt(file, path) as readonly SpendLimit[]
     for (const [index, limit] of limits.entries()) {
-      // Whoever spends `usd` in the short window has spent it in the longer one too.
-      const longer = limits.find((other) => other.window > limit.window && other.usd <= limit.usd)
+      const longer = limits.find((other) => other.usd <= limit.usd && isWithin(limit, other))
       if (longer === undefined) continue
-      const other = `${longer.usd} USD in ${formatDuration(longer.window)}`
+      const span = longer.window === undefined ? `a ${longer.period}` : formatDuration(longer.window)
+      const other = `${longer.usd} USD in ${span}`
       warn([...path, index], `never the first to fire: the limit of ${other} is reached before it`)
     }
   }
+}
+
+/** True when whoever spends something in the one span has spent it in the other too: a week may lie in two months. */
+function isWithin(limit: SpendLimit, other: SpendLimit): boolean {
+  if (limit.window !== undefined && other.window !== undefined) return limit.window < other.window
+  const isOfDay = limit.period === 'day' && other.period !== undefined && other.period !== 'day'
+  return isOfDay && limit.timezone === other.timezone
 }
 
 function networkStaysGuarded({ network }: AlertsFile, warn: Report): void {

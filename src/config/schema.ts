@@ -170,7 +170,7 @@ const network = z
       )
       .default([])
       .describe(
-        'Address ranges inside your network that Slack, webhooks and the revoke action may connect to.',
+        'Address ranges inside your network that host names of Slack, webhooks and the revoke action may resolve to.',
       ),
   })
   .prefault({})

@@ -2,11 +2,13 @@ import type { z } from 'zod'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import type { DetectorName, Finding, Severity } from './finding.ts'
 import type { Profile } from './profile.ts'
+import type { Trace } from './trace.ts'
 
 /** Settings that every detector has. Names are those of the YAML; durations are milliseconds once parsed. */
 export interface DetectorSettings {
   readonly enabled: boolean
-  readonly severity: Severity
+  /** `auto`: graded by the detector, and raised by corroboration. */
+  readonly severity: Severity | 'auto'
 }
 
 /** What a detector may look at. Nothing else: no clock, no store, no environment. */
@@ -29,8 +31,11 @@ export interface Detector {
   readonly description: string
   /** Strict object, every setting with a default and a description. */
   readonly settings: z.ZodObject
-  /** Findings at `nowMs`, one per scope at the most; an empty list when all is usual or still being learnt. Never throws on valid usage. */
-  detect(detection: Detection<DetectorSettings>): Finding[]
+  /**
+   * Findings at `nowMs`, one per scope at the most; an empty list when all is usual or still being learnt. Never throws
+   * on valid usage. Its comparisons are noted in `trace`, when there is one, and are the same without.
+   */
+  detect(detection: Detection<DetectorSettings>, trace?: Trace): Finding[]
 }
 
 /** Ties a detector's settings schema to its `detect`, and forgets the settings' type so that detectors fit one registry. */
@@ -38,7 +43,7 @@ export function defineDetector<Schema extends z.ZodObject>(detector: {
   readonly name: DetectorName
   readonly description: string
   readonly settings: Schema
-  detect(detection: Detection<z.output<Schema> & DetectorSettings>): Finding[]
+  detect(detection: Detection<z.output<Schema> & DetectorSettings>, trace?: Trace): Finding[]
 }): Detector {
   // Sound because settings reach a detector only through its own schema (config/overrides.ts parses them with it).
   return detector as unknown as Detector

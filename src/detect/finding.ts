@@ -2,17 +2,25 @@
 export const DETECTOR_NAMES = [
   'volume_spike',
   'unusual_geo',
+  'impossible_travel',
   'unusual_hour',
   'unfamiliar_model',
   'spend_threshold',
+  'model_probe',
+  'dormant_key',
+  'error_rate',
+  'ip_allowlist',
+  'distinct_addresses',
+  'key_age',
+  'unpriced_traffic',
 ] as const
 export type DetectorName = (typeof DETECTOR_NAMES)[number]
 
 /**
- * Detectors that hold a key against a limit that the operator set. Their alerts say nothing about whether the use is
+ * Detectors that hold a key against a rule of the operator's. Their alerts say nothing about whether the use is
  * the key's own, so hours under them are taught like any other.
  */
-export const LIMIT_DETECTORS: readonly DetectorName[] = ['spend_threshold']
+export const LIMIT_DETECTORS: readonly DetectorName[] = ['spend_threshold', 'key_age', 'unpriced_traffic']
 
 export const SEVERITIES = ['info', 'warning', 'critical'] as const
 export type Severity = (typeof SEVERITIES)[number]
@@ -43,6 +51,10 @@ export interface Evidence {
   readonly history: { readonly days: number; readonly events: number }
   /** The setting that decided, as it is written in the configuration: `detectors.volume_spike.sensitivity: medium`. */
   readonly setting: string
+  /** ISO instant before which the alert is not resolved even if the key pauses, because what it tells is known to last. */
+  readonly holds_until?: string
+  /** ISO instant at which what it tells is known to end: the alert is resolved then, neither before nor later. */
+  readonly ends_at?: string
   readonly [detail: string]: JsonValue
 }
 

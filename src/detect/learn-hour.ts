@@ -2,11 +2,15 @@ import { HOUR_MS, DAY_MS, WEEK_MS } from '../usage/duration.ts'
 import { HOURS_OF_WEEK, hourOfWeek } from '../usage/hour-of-week.ts'
 import { sumRollups } from '../usage/key-usage.ts'
 import { bucketStart, type Rollup, type UsageTotals } from '../usage/rollup.ts'
+import type { SourceUsage } from '../usage/source.ts'
+import { withAddresses } from './address-habit.ts'
 import { expectedVolume, habitualRate } from './expected-volume.ts'
 import { settleKnown, withSeen } from './known-values.ts'
+import { withPlaces } from './places.ts'
+import { withSources } from './source-habit.ts'
+import { isKeptHour } from './ledger.ts'
 import {
   LEDGER_DAYS,
-  LEDGER_HOURS,
   PRESENCE_DECAY_PER_WEEK,
   RATE_DECAY_PER_WEEK,
   type Ledger,
@@ -16,11 +20,14 @@ import {
   type VolumeHabit,
   type WeekHabit,
 } from './profile.ts'
+import { withRefusals } from './refusal-habit.ts'
+import { withUse } from './use-record.ts'
 
 /** One closed hour of a key: what a store's KeyHour tells. */
 export interface ClosedHour {
   readonly hourMs: number
   readonly rollups: readonly Rollup[]
+  readonly sources?: readonly SourceUsage[] | undefined
   readonly busiestFiveMinutes?: number | undefined
   readonly suspect: boolean
 }
@@ -31,6 +38,8 @@ const FADE_PER_HOUR = 0.5 ** (1 / (14 * 24))
 const LEVEL_FADE_PER_HOUR = 0.5 ** (1 / 12)
 /** A suspect hour counts as this much of an hour of use, unless use was usual in it: new habits take a month to form. */
 const SUSPECT_PRESENCE = 0.25
+/** Means of few requests are drawn towards the usual as if so many more usual requests had been made. */
+export const SIZE_PRIOR_REQUESTS = 5
 /** A silence longer than this is a pause, not a habit of varying: it lowers the rates and widens nothing. */
 const PAUSE_HOURS = HOURS_OF_WEEK
 
@@ -52,8 +61,20 @@ export function learnHour(profile: Profile, hour: ClosedHour, timeZone: string):
     ...habitsAfter(awake, hour, totals),
     countries: withSeen(settleKnown(awake.countries, hour.hourMs), hour, (rollup) => rollup.country),
     models: withSeen(settleKnown(awake.models, hour.hourMs), hour, (rollup) => rollup.model),
+    places: withPlaces(awake.places, hour.sources ?? []),
+    sources: sourcesAfter(awake, hour, totals),
     ledger: used ? ledgerAfter(awake.ledger, hour.hourMs, totals) : awake.ledger,
+    use: withUse(awake.use, hour.hourMs, totals.requests - totals.refused),
+    refusals: withRefusals(awake.refusals, hour, totals),
+    addresses: withAddresses(awake.addresses, hour),
   }
+}
+
+/** Facts, taught by suspect hours too: that an address is there is no habit yet. */
+function sourcesAfter(profile: Profile, hour: ClosedHour, totals: UsageTotals): Profile['sources'] {
+  const usual = habitualRate(profile.week, hourOfWeek(hour.hourMs, profile.timeZone))
+  const made = totals.requests - totals.refused
+  return withSources(profile.sources, { hourMs: hour.hourMs, made, usual }, hour.sources ?? [])
 }
 
 /** Turns the week so that its slots are hours of another zone. */
@@ -73,16 +94,17 @@ function inZone(profile: Profile, timeZone: string, atMs: number): Profile {
 function skipSilence(profile: Profile, untilMs: number): Profile {
   const silentHours = Math.round((untilMs - profile.learnedUntilMs) / HOUR_MS)
   if (silentHours === 0) return profile
-  let { week, volume } = profile
+  let { week, volume, sources } = profile
   const wholeWeeks = Math.floor(silentHours / HOURS_OF_WEEK)
   if (wholeWeeks > 0) week = silentWeeks(week, wholeWeeks)
   for (let atMs = profile.learnedUntilMs + wholeWeeks * WEEK_MS; atMs < untilMs; atMs += HOUR_MS) {
     const slot = hourOfWeek(atMs, profile.timeZone)
-    if (silentHours <= PAUSE_HOURS)
-      volume = withCount(volume, { usual: habitualRate(week, slot), requests: 0 })
+    const usual = habitualRate(week, slot)
+    if (silentHours <= PAUSE_HOURS) volume = withCount(volume, { usual, requests: 0 })
+    sources = withSources(sources, { hourMs: atMs, made: 0, usual }, [])
     week = withSlot(week, slot, { requests: 0, active: 0 })
   }
-  return { ...profile, week, volume, learnedUntilMs: untilMs }
+  return { ...profile, week, volume, sources, learnedUntilMs: untilMs }
 }
 
 function silentWeeks(week: WeekHabit, weeks: number): WeekHabit {
@@ -156,9 +178,12 @@ function withSizes(volume: VolumeHabit, hour: ClosedHour, totals: UsageTotals): 
   const made = totals.requests - totals.refused
   const tokens = totals.inputTokens + totals.outputTokens
   const fiveMinutes = hour.busiestFiveMinutes ?? made
+  const usualSize = volume.tokens.requests > 0 ? volume.tokens.sum / volume.tokens.requests : tokens / made
+  const size = (tokens + SIZE_PRIOR_REQUESTS * usualSize) / (made + SIZE_PRIOR_REQUESTS)
   return {
     ...volume,
     peakFiveMinutes: rounded(Math.max(volume.peakFiveMinutes * FADE_PER_HOUR, fiveMinutes)),
+    peakTokensPerRequest: rounded(Math.max(volume.peakTokensPerRequest * FADE_PER_HOUR, size)),
     peakTokens: rounded(Math.max(volume.peakTokens * FADE_PER_HOUR, tokens)),
     peakCostNanoUsd: rounded(Math.max(volume.peakCostNanoUsd * FADE_PER_HOUR, totals.costNanoUsd)),
     tokens: withHour(volume.tokens, made, tokens),
@@ -186,7 +211,7 @@ function ledgerAfter(ledger: Ledger, hourMs: number, totals: UsageTotals): Ledge
       ? ledger.days.with(-1, [dayMs, today[1] + entry[1], today[2] + entry[2], today[3] + entry[3]])
       : [...ledger.days, [dayMs, entry[1], entry[2], entry[3]]]
   return {
-    hours: [...ledger.hours, entry].filter(([startMs]) => startMs > hourMs - LEDGER_HOURS * HOUR_MS),
+    hours: [...ledger.hours, entry].filter(([startMs]) => isKeptHour(startMs, hourMs)),
     days: days.filter(([startMs]) => startMs > dayMs - LEDGER_DAYS * DAY_MS),
   }
 }

@@ -1,6 +1,11 @@
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
 import { HOURS_OF_WEEK } from '../usage/hour-of-week.ts'
 import { bucketStart } from '../usage/rollup.ts'
+import { NO_PLACES, type PlaceHabit } from './places.ts'
+import { NO_SOURCES, type SourceHabit } from './source-habit.ts'
+import { NO_ADDRESSES, type AddressHabit } from './address-habit.ts'
+import { NO_REFUSALS, type RefusalHabit } from './refusal-habit.ts'
+import { NEVER_USED, type UseRecord } from './use-record.ts'
 
 /** An hour is learnt this long after it has closed: gateways deliver late. What comes later is counted, never taught. */
 export const LEARN_DELAY_MS = 5 * MINUTE_MS
@@ -26,7 +31,12 @@ export interface Profile {
   readonly countries: readonly KnownValue[]
   /** Models with successful requests, in order of first sight. */
   readonly models: readonly KnownValue[]
+  readonly places: PlaceHabit
+  readonly sources: SourceHabit
   readonly ledger: Ledger
+  readonly use: UseRecord
+  readonly refusals: RefusalHabit
+  readonly addresses: AddressHabit
 }
 
 /** What is usual at each of the 168 hours of the week; slot 0 is Monday 00:00 in the profile's zone. */
@@ -59,6 +69,8 @@ export interface VolumeHabit {
   readonly peakCostNanoUsd: number
   /** Fading maximum of five minutes. */
   readonly peakFiveMinutes: number
+  /** Fading maximum of an hour's mean, drawn towards the usual by SIZE_PRIOR_REQUESTS. */
+  readonly peakTokensPerRequest: number
   readonly tokens: PerRequest
   readonly costNanoUsd: PerRequest
 }
@@ -84,7 +96,7 @@ export interface KnownValue {
 
 /** What was used and spent, for rolling windows. Only spans with usage, ascending. */
 export interface Ledger {
-  /** The last LEDGER_HOURS hours. */
+  /** The last LEDGER_HOURS hours, and those around the start of the month and of the week (see ledger.ts). */
   readonly hours: readonly LedgerEntry[]
   /** The last LEDGER_DAYS days, UTC. */
   readonly days: readonly LedgerEntry[]
@@ -120,12 +132,18 @@ export function emptyProfile(key: {
       peakTokens: 0,
       peakCostNanoUsd: 0,
       peakFiveMinutes: 0,
+      peakTokensPerRequest: 0,
       tokens: noRequests,
       costNanoUsd: noRequests,
     },
     countries: [],
     models: [],
+    places: NO_PLACES,
+    sources: NO_SOURCES,
     ledger: { hours: [], days: [] },
+    use: NEVER_USED,
+    refusals: NO_REFUSALS,
+    addresses: NO_ADDRESSES,
   }
 }
 

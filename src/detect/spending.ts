@@ -1,7 +1,11 @@
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
-import { RECENT_USAGE_MS, rollupsWithin, type KeyUsage } from '../usage/key-usage.ts'
+import { rollupsWithin, type KeyUsage } from '../usage/key-usage.ts'
 import { bucketStart, type Rollup } from '../usage/rollup.ts'
+import { isKeptHour } from './ledger.ts'
 import { LEDGER_HOURS, type LedgerEntry, type Profile } from './profile.ts'
+
+/** Windows up to this are summed by the minute, of which a tick has two hours. */
+const MINUTES_KEPT_MS = 2 * HOUR_MS
 
 /** What was spent from `fromMs` on. */
 export interface Spending {
@@ -13,41 +17,106 @@ export interface Spending {
 }
 
 /**
- * What a key spent in the window that ends now. Never too much: where the window starts within a span that is kept
- * whole, that span is left out. Spans are minutes for windows of up to two hours, hours up to two days, and UTC days
- * beyond (their hours where these are still kept): `fromMs` tells where the sum really begins.
+ * What a key spent in the rolling window that ends now: whole minutes for windows of up to two hours, else as
+ * `spentSince`.
  */
-export function spentWithin(
-  { profile, usage, nowMs }: { readonly profile: Profile; readonly usage: KeyUsage; readonly nowMs: number },
-  windowMs: number,
-): Spending {
-  if (windowMs <= RECENT_USAGE_MS) {
-    return total(
-      bucketStart(nowMs) - windowMs + MINUTE_MS,
-      rollupsWithin(usage, windowMs, nowMs).map(entryOf),
-    )
+export function spentWithin(judged: Judged, windowMs: number): Spending {
+  return total(entriesWithin(judged, windowMs))
+}
+
+/** What a key spent since an instant; as `spentWithin` for windows of more than two hours. */
+export function spentSince(judged: Judged, startMs: number): Spending {
+  return total(entriesSince(judged, startMs))
+}
+
+/**
+ * When the rolling sum will be back at `atMostNanoUsd` if nothing more is spent: as the spans leave the window, oldest
+ * first. `nowMs` when it is not above it.
+ */
+export function backBelowMs(judged: Judged, windowMs: number, atMostNanoUsd: number): number {
+  const { entries } = entriesWithin(judged, windowMs)
+  let left = entries.reduce((sum, [, , costNanoUsd]) => sum + costNanoUsd, 0)
+  let atMs = judged.nowMs
+  for (const [startMs, , costNanoUsd] of entries.toSorted((a, b) => a[0] - b[0])) {
+    if (left <= atMostNanoUsd) return atMs
+    left -= costNanoUsd
+    atMs = Math.max(atMs, startMs + windowMs)
   }
-  const startMs = nowMs - windowMs
-  const hoursFromMs = Math.max(ceilTo(startMs, HOUR_MS), keptHoursFrom(profile))
-  const daysFromMs = ceilTo(startMs, DAY_MS)
-  const daysUntilMs = Math.floor(hoursFromMs / DAY_MS) * DAY_MS
+  return atMs
+}
+
+interface Judged {
+  readonly profile: Profile
+  readonly usage: KeyUsage
+  readonly nowMs: number
+}
+
+interface Entries {
+  readonly fromMs: number
+  readonly entries: readonly LedgerEntry[]
+}
+
+function entriesWithin(judged: Judged, windowMs: number): Entries {
+  const { usage, nowMs } = judged
+  if (windowMs > MINUTES_KEPT_MS) return entriesSince(judged, nowMs - windowMs)
+  return {
+    fromMs: bucketStart(nowMs) - windowMs + MINUTE_MS,
+    entries: rollupsWithin(usage, windowMs, nowMs).map(entryOf),
+  }
+}
+
+/**
+ * Never too much: where the time starts within a span that is kept whole, that span is left out. Spans are hours for the
+ * last two days and where a month or week begins, and UTC days beyond: `fromMs` tells where the sum really begins.
+ */
+function entriesSince({ profile, usage, nowMs }: Judged, startMs: number): Entries {
+  const { hours, days } = profile.ledger
+  const fromMs = ceilTo(startMs, HOUR_MS)
+  const openFromMs = Math.max(fromMs, profile.learnedUntilMs)
   const open = usage.rollups
-    .filter((rollup) => rollup.bucketMs >= profile.learnedUntilMs && rollup.bucketMs <= nowMs)
+    .filter(({ bucketMs }) => bucketMs >= openFromMs && bucketMs <= nowMs)
     .map(entryOf)
-  if (daysFromMs > daysUntilMs) {
-    return total(hoursFromMs, [...within(profile.ledger.hours, hoursFromMs, profile.learnedUntilMs), ...open])
+  const keptFromMs = profile.learnedUntilMs - LEDGER_HOURS * HOUR_MS
+  if (fromMs >= keptFromMs)
+    return { fromMs, entries: [...within(hours, fromMs, profile.learnedUntilMs), ...open] }
+  // The rest of the first day, where hours tell it; whole days up to a midnight; hours from it on. A day that the hours
+  // do not cover whole is taken as a day.
+  const daysFromMs = ceilTo(startMs, DAY_MS)
+  const daysUntilMs = Math.max(daysFromMs, Math.floor(keptFromMs / DAY_MS) * DAY_MS + DAY_MS)
+  const firstDay = restOfDay(profile, fromMs)
+  return {
+    fromMs: firstDay === undefined ? daysFromMs : fromMs,
+    entries: [
+      ...(firstDay ?? []),
+      ...within(days, daysFromMs, daysUntilMs),
+      ...within(hours, daysUntilMs, profile.learnedUntilMs),
+      ...open,
+    ],
   }
-  // Whole days up to a midnight, and hours from it on: a day that the hours do not cover whole is taken as a day.
-  return total(daysFromMs, [
-    ...within(profile.ledger.days, daysFromMs, daysUntilMs + DAY_MS),
-    ...within(profile.ledger.hours, daysUntilMs + DAY_MS, profile.learnedUntilMs),
-    ...open,
+}
+
+/**
+ * What was spent from an hour to the end of its UTC day: the sum of its hours where the ledger still has them, or else
+ * the day without the hours before. Undefined where it has neither.
+ */
+function restOfDay({ ledger, learnedUntilMs }: Profile, fromMs: number): LedgerEntry[] | undefined {
+  const dayMs = bucketStart(fromMs, DAY_MS)
+  const isKept = (hourMs: number): boolean => isKeptHour(hourMs, learnedUntilMs - HOUR_MS)
+  if (everyHour(fromMs, ceilTo(fromMs, DAY_MS), isKept))
+    return within(ledger.hours, fromMs, ceilTo(fromMs, DAY_MS))
+  if (!everyHour(dayMs, fromMs, isKept)) return undefined
+  const before = total({ fromMs: dayMs, entries: within(ledger.hours, dayMs, fromMs) })
+  return within(ledger.days, dayMs, dayMs + 1).map(([, requests, costNanoUsd, unpriced]) => [
+    fromMs,
+    requests - before.requests,
+    costNanoUsd - before.costNanoUsd,
+    unpriced - before.unpriced,
   ])
 }
 
-/** The first hour from which on the ledger is complete by the hour. */
-function keptHoursFrom({ learnedUntilMs }: Profile): number {
-  return learnedUntilMs - LEDGER_HOURS * HOUR_MS
+function everyHour(fromMs: number, untilMs: number, holds: (hourMs: number) => boolean): boolean {
+  for (let hourMs = fromMs; hourMs < untilMs; hourMs += HOUR_MS) if (!holds(hourMs)) return false
+  return true
 }
 
 function entryOf(rollup: Rollup): LedgerEntry {
@@ -58,7 +127,7 @@ function within(entries: readonly LedgerEntry[], fromMs: number, untilMs: number
   return entries.filter(([startMs]) => startMs >= fromMs && startMs < untilMs)
 }
 
-function total(fromMs: number, entries: readonly LedgerEntry[]): Spending {
+function total({ fromMs, entries }: Entries): Spending {
   let requests = 0
   let costNanoUsd = 0
   let unpriced = 0

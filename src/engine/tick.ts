@@ -1,4 +1,6 @@
+import type { Alert } from '../alert/alert.ts'
 import { isQuiet } from '../alert/triage.ts'
+import { corroborate } from '../detect/corroborate.ts'
 import type { Detector, DetectorSettings } from '../detect/detector.ts'
 import type { DetectorName, Finding } from '../detect/finding.ts'
 import { emptyProfile, LEARN_DELAY_MS, type Profile } from '../detect/profile.ts'
@@ -64,9 +66,15 @@ export async function tick(
   const hoursLearnt = await learnClosedHours(engine, shard, closedBefore(nowMs))
   const usages = await store.activeUsage(shard, { activeSinceMs, nowMs })
   const profiles = await store.profiles(usages.map((usage) => usage.key.keyId))
+  const open = await store.openAlerts(shard)
+  const openOf = Map.groupBy(open, ({ keyId }) => keyId)
   const findings = usages.flatMap((usage) => {
     const profile = profiles.get(usage.key.keyId) ?? emptyProfileOf(engine, usage, nowMs)
-    return judge(engine, { usage, profile, nowMs }).map((finding) => ({
+    const settings = engine.settingsFor(usage.key)
+    return corroborate(judge(engine, { usage, profile, nowMs }), openOf.get(usage.key.keyId) ?? [], {
+      nowMs,
+      isGraded: (detector) => settings.get(detector)?.severity === 'auto',
+    }).map((finding) => ({
       finding,
       key: usage.key,
       groupKey: engine.groupKeyFor(finding, usage.key),
@@ -75,7 +83,7 @@ export async function tick(
   const decisions: TickDecisions = {
     nowMs,
     findings,
-    resolved: await quietAlerts(engine, { shard, nowMs, findings }),
+    resolved: quietAlerts(open, { resolveAfterMs: engine.resolveAfterMs, nowMs, findings }),
   }
   const outcome = await store.commit(decisions, engine.plan)
   return { ...outcome, keysJudged: usages.length, hoursLearnt }
@@ -104,14 +112,17 @@ function closedBefore(nowMs: number): number {
   return Math.floor((nowMs - LEARN_DELAY_MS) / HOUR_MS) * HOUR_MS
 }
 
-async function quietAlerts(
-  engine: TickEngine,
-  tickNow: { shard: Shard; nowMs: number; findings: TickDecisions['findings'] },
-): Promise<string[]> {
-  const found = new Set(tickNow.findings.map(({ finding }) => identity(finding)))
-  const open = await engine.store.openAlerts(tickNow.shard)
+function quietAlerts(
+  open: readonly Alert[],
+  {
+    resolveAfterMs,
+    nowMs,
+    findings,
+  }: { readonly resolveAfterMs: number } & Pick<TickDecisions, 'nowMs' | 'findings'>,
+): string[] {
+  const found = new Set(findings.map(({ finding }) => identity(finding)))
   return open
-    .filter((alert) => !found.has(identity(alert)) && isQuiet(alert, engine.resolveAfterMs, tickNow.nowMs))
+    .filter((alert) => !found.has(identity(alert)) && isQuiet(alert, resolveAfterMs, nowMs))
     .map((alert) => alert.id)
 }
 

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -75,6 +75,55 @@ describe('keyhound backtest', () => {
       key_days: 1,
       alerts: [{ severity: 'critical' }],
     })
+  })
+
+  test('exits 1 when false alerts exceed the budget, and 0 when the labels explain them', async () => {
+    const over = await keyhound('--events', file, '--config', 'alerts.yaml', '--budget', '0.5')
+    expect(over.code).toBe(1)
+    expect(over.stderr).toContain('over the budget of 0.5')
+    const labels = join(directory, 'labels.json')
+    const key = /hashed-[\w-]+/.exec(over.stdout)?.[0]
+    await writeFile(
+      labels,
+      JSON.stringify({
+        attacks: [{ key_id: key, start: '2026-03-02T00:00:00Z', end: '2026-03-02T01:00:00Z' }],
+      }),
+    )
+    const within = await keyhound(
+      '--events',
+      file,
+      '--config',
+      'alerts.yaml',
+      '--budget',
+      '0.5',
+      '--labels',
+      labels,
+    )
+    expect(within.code).toBe(0)
+    expect(within.stdout).toMatch(/^warning and worse +1 +1 +1\.00/m)
+  })
+
+  test('two configurations are compared, and a report is written', async () => {
+    await writeFile(
+      join(directory, 'off.yaml'),
+      'version: 1\ndetectors: { spend_threshold: { enabled: false } }\n',
+    )
+    const report = join(directory, 'report.html')
+    const options = [
+      '--config',
+      'alerts.yaml',
+      '--config',
+      'off.yaml',
+      '--report',
+      report,
+      '--format',
+      'json',
+    ]
+    const { code, stdout } = await keyhound('--events', file, ...options)
+    expect(code).toBe(0)
+    const { diff } = JSON.parse(stdout) as { diff: { only_a: { detector: string }[] } }
+    expect(diff.only_a.map(({ detector }) => detector)).toContain('spend_threshold')
+    expect(await readFile(report, 'utf8')).toContain('<!doctype html>')
   })
 
   test('a file that is not there is failed work, a wrong time wrong usage', async () => {

@@ -74,8 +74,8 @@ async function alertsOnPostgres(events: readonly EnrichedEvent[]): Promise<unkno
       await writer.write({ events: events.slice(written, Math.min(until, written + 500)), rejected: [] })
     }
     written = until
-    const { opened } = await tick(engine, { shard: { index: 0, count: 1 }, nowMs })
-    const found = opened.map(({ detector, keyId, severity, summary, evidence }) => ({
+    const { opened, escalated } = await tick(engine, { shard: { index: 0, count: 1 }, nowMs })
+    const found = [...opened, ...escalated].map(({ detector, keyId, severity, summary, evidence }) => ({
       keyId,
       detector,
       at: new Date(nowMs).toISOString(),

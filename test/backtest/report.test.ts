@@ -34,8 +34,12 @@ const summary = {
   late: 0,
   firstEventMs: Date.parse('2026-03-02T00:00:00Z'),
   lastEventMs: Date.parse('2026-03-12T00:00:00Z'),
-  keys: 3,
-  keyDays: 200,
+  spans: new Map(
+    ['key-1', 'key-2', 'evil\u001B[31m\nkey'].map((keyId, index) => [
+      keyId,
+      { firstMs: 0, lastMs: (index === 0 ? 100 : 50) * 24 * 3_600_000 },
+    ]),
+  ),
 }
 
 describe('the report of a backtest', () => {
@@ -71,8 +75,7 @@ describe('the report of a backtest', () => {
     const empty = {
       ...summary,
       events: 0,
-      keys: 0,
-      keyDays: 0,
+      spans: new Map(),
       firstEventMs: undefined,
       lastEventMs: undefined,
     }

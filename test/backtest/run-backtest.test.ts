@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { runBacktest, type BacktestRun } from '../../src/backtest/run-backtest.ts'
+import { daysOf, runBacktest, type BacktestRun } from '../../src/backtest/run-backtest.ts'
 import type { BacktestAlert } from '../../src/backtest/backtest.ts'
+import type { Config } from '../../src/config/config.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
 import type { EnrichedEvent, UsageEvent } from '../../src/usage/event.ts'
@@ -9,20 +10,27 @@ import { fleetEvents, START_MS } from './fleet.ts'
 const THEFT_MS = START_MS + 10 * DAY_MS + 2 * HOUR_MS + 7 * MINUTE_MS
 const config = (yaml = '') => parseConfig(`version: 1\n${yaml}`, 'alerts.yaml', {})
 
-async function backtest(events: readonly UsageEvent[], options: Partial<BacktestRun> = {}) {
+async function backtest(
+  events: readonly UsageEvent[],
+  { config: chosen = config(), ...options }: Partial<BacktestRun> & { readonly config?: Config } = {},
+) {
   async function* batches() {
     for (let at = 0; at < events.length; at += 100) yield events.slice(at, at + 100)
   }
   const alerts: BacktestAlert[] = []
   const summary = await runBacktest({
-    config: config(),
+    sides: [
+      {
+        config: chosen,
+        onAlert: (alert) => alerts.push(alert),
+        onDetectorError: ({ error }) => {
+          throw error
+        },
+      },
+    ],
     events: batches(),
     // The fleet's events have their places already.
     enrich: (event) => event as EnrichedEvent,
-    onAlert: (alert) => alerts.push(alert),
-    onDetectorError: ({ error }) => {
-      throw error
-    },
     ...options,
   })
   return { summary, alerts }
@@ -34,18 +42,18 @@ const told = (alerts: readonly BacktestAlert[]) =>
 describe('a backtest', () => {
   test('raises the alerts of a theft at the ticks at which the daemon would, and no others', async () => {
     const { summary, alerts } = await backtest(fleetEvents())
-    expect(told(alerts)).toEqual([
-      '2026-03-12T02:07:00.000Z app-1 unfamiliar_model',
-      '2026-03-12T02:07:00.000Z app-1 unusual_geo',
-      expect.stringMatching(/^2026-03-12T02:0[789]:\d0\.000Z app-1 volume_spike$/),
-    ])
-    expect(alerts[1]).toMatchObject({
-      severity: 'warning',
+    expect(alerts.every(({ key_id: key, at }) => key === 'app-1' && Date.parse(at) >= THEFT_MS)).toBe(true)
+    const first = (name: string) => alerts.find(({ detector }) => detector === name)
+    expect(first('unfamiliar_model')?.at).toBe('2026-03-12T02:07:00.000Z')
+    expect(first('volume_spike')?.at).toMatch(/^2026-03-12T02:0[789]:\d0\.000Z$/)
+    expect(first('unusual_geo')).toMatchObject({
+      at: '2026-03-12T02:07:00.000Z',
       summary: 'app-1 was used from RO for the first time (10 days of history: US)',
       evidence: { metric: 'country', observed: { RO: 1 } },
     })
-    expect(summary).toMatchObject({ events: 246 * 12 + 400, duplicates: 0, late: 0, keys: 2 })
-    expect(summary.keyDays).toBeCloseTo(20.5, 0)
+    expect(summary).toMatchObject({ events: 246 * 12 + 400, duplicates: 0, late: 0 })
+    const days = [...summary.spans.values()].map(daysOf)
+    expect(days).toEqual([expect.closeTo(10.2, 0), expect.closeTo(10.2, 0)])
   })
 
   test('is causal: what it says up to a time does not depend on what comes after', async () => {
@@ -83,7 +91,7 @@ describe('a backtest', () => {
 
   test('follows the configuration: detectors, overrides and severities', async () => {
     const yaml = `
-detectors: { unusual_geo: { severity: info }, volume_spike: { enabled: false } }
+detectors: { unusual_geo: { severity: info }, volume_spike: { enabled: false }, impossible_travel: { enabled: false } }
 overrides:
   - match: { key_id: "app-*" }
     detectors: { unfamiliar_model: { enabled: false } }
@@ -111,9 +119,61 @@ overrides:
     expect(spend.map(({ at }) => at.slice(0, 13))).toEqual(['2026-03-12T02', '2026-03-13T02'])
   })
 
+  test('a limit of the calendar is told once a period, however the key pauses, and anew in the next', async () => {
+    const yaml = 'detectors: { spend_threshold: { limits: [{ period: day, usd: 1, timezone: Asia/Tokyo }] } }'
+    const [template] = fleetEvents()
+    if (template === undefined) throw new Error('the fleet has no events')
+    // Midnight in Tokyo is 15:00 UTC; the key pauses for hours, and spends across it.
+    const events = ['01:00', '06:00', '11:00', '14:59', '15:01', '20:00'].map((time, index) => ({
+      ...template,
+      id: `dear-${index}`,
+      timestampMs: Date.parse(`2026-03-03T${time}:00Z`),
+      costUsd: 1.5,
+      costNanoUsd: 1_500_000_000,
+    }))
+    const { alerts } = await backtest(events, { config: config(yaml) })
+    expect(alerts.map(({ at }) => at)).toEqual(['2026-03-03T01:00:00.000Z', '2026-03-03T15:01:00.000Z'])
+  })
+
+  test('a rolling limit stays told while the sum stays above it, however the key pauses', async () => {
+    const yaml = 'detectors: { spend_threshold: { limits: [{ window: 7d, usd: 4 }] } }'
+    const [template] = fleetEvents()
+    if (template === undefined) throw new Error('the fleet has no events')
+    const events = [3, 4, 5, 6, 7, 8, 9, 10, 18, 19, 20].map((day) => ({
+      ...template,
+      id: `dear-${day}`,
+      timestampMs: Date.parse(`2026-03-${String(day).padStart(2, '0')}T12:00:00Z`),
+      costNanoUsd: 1_500_000_000,
+    }))
+    const { alerts } = await backtest(events, { config: config(yaml) })
+    const spend = alerts.filter(({ detector }) => detector === 'spend_threshold')
+    expect(spend.map(({ at }) => at.slice(0, 10))).toEqual(['2026-03-05', '2026-03-20'])
+  })
+
+  test('tries several configurations on events that are read once, each as if it were alone', async () => {
+    const mild = config('detectors: { unusual_geo: { severity: info }, volume_spike: { enabled: false } }')
+    const found: [BacktestAlert[], BacktestAlert[]] = [[], []]
+    const side = (chosen: Config, alerts: BacktestAlert[]) => ({
+      config: chosen,
+      onAlert: (alert: BacktestAlert) => alerts.push(alert),
+      onDetectorError: ({ error }: { readonly error: unknown }) => {
+        throw error
+      },
+    })
+    const events = fleetEvents()
+    const read: string[] = []
+    await backtest(events, {
+      sides: [side(config(), found[0]), side(mild, found[1])],
+      onEvent: ({ id }) => read.push(id),
+    })
+    expect(read).toHaveLength(events.length)
+    expect(found[0]).toEqual((await backtest(events)).alerts)
+    expect(found[1]).toEqual((await backtest(events, { config: mild })).alerts)
+  })
+
   test('of nothing is nothing', async () => {
     const { summary, alerts } = await backtest([])
     expect(alerts).toEqual([])
-    expect(summary).toMatchObject({ events: 0, keys: 0, keyDays: 0, firstEventMs: undefined })
+    expect(summary).toMatchObject({ events: 0, spans: new Map(), firstEventMs: undefined })
   })
 })

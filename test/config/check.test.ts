@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { check } from '../../src/cli/check.ts'
+import { DETECTOR_NAMES } from '../../src/detect/finding.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 let folder: string
@@ -32,14 +33,17 @@ afterAll(async () => {
 
 const env = { SLACK_URL: 'https://hooks.slack.com/services/T0/B0/hunter2' }
 
+/** unusual_hour is off in the file, key_age by default. */
+const on: readonly string[] = DETECTOR_NAMES.filter((name) => name !== 'unusual_hour' && name !== 'key_age')
+
 describe('keyhound check', () => {
   test('sums up a good file on standard output, with its warnings on standard error, and ends with 0', async () => {
     expect(await check(good, env, 'text')).toEqual({
       stdout: `ok: ${good}
   channels:      oncall (slack), spare (webhook)
   routes:        1
-  detectors on:  volume_spike, unusual_geo, unfamiliar_model, spend_threshold
-  detectors off: unusual_hour
+  detectors on:  ${on.join(', ')}
+  detectors off: unusual_hour, key_age
   overrides:     0
   revoke:        dry_run
 `,
@@ -76,11 +80,9 @@ ${bad}:3:17: revoke.mode: mode auto needs revoke.action, which says how a key is
       ],
       routes: 1,
       detectors: {
-        volume_spike: 'on',
-        unusual_geo: 'on',
+        ...Object.fromEntries(on.map((name) => [name, 'on'])),
         unusual_hour: 'off',
-        unfamiliar_model: 'on',
-        spend_threshold: 'on',
+        key_age: 'off',
       },
       overrides: 0,
       revoke: { mode: 'dry_run', action: null },

@@ -103,7 +103,8 @@ describe('what a file means', () => {
       network: { allowPrivate: [] },
       links: { baseUrl: undefined },
     })
-    expect([...config.detectors.values()].every(({ enabled }) => enabled)).toBe(true)
+    const off = [...config.detectors].filter(([, { enabled }]) => !enabled).map(([name]) => name)
+    expect(off).toEqual(['key_age'])
   })
 
   test('without routes every alert goes to every channel', () => {
@@ -131,8 +132,8 @@ describe('what a file means', () => {
     const text = (limit: string): string =>
       `version: 1\noverrides:\n  - match: { key_id: a }\n    detectors: &strict\n      spend_threshold: { limits: [{ window: 1d, usd: ${limit} }] }\n  - match: { key_id: b }\n    detectors: *strict\n`
     expect(parse(text('5')).overrides.map(({ detectors }) => detectors.get('spend_threshold'))).toEqual([
-      { limits: [{ window: 86_400_000, usd: 5 }] },
-      { limits: [{ window: 86_400_000, usd: 5 }] },
+      { limits: [expect.objectContaining({ window: 86_400_000, usd: 5 })] },
+      { limits: [expect.objectContaining({ window: 86_400_000, usd: 5 })] },
     ])
     expect(() => parse(text('-5'))).toThrow(
       'alerts.yaml:5:54: overrides[1].detectors.spend_threshold.limits[0].usd',
@@ -208,6 +209,11 @@ describe('warnings', () => {
       'a limit that never fires first',
       `${ONE_CHANNEL}detectors: { spend_threshold: { limits: [{ window: 1d, usd: 10 }, { window: 7d, usd: 10 }] } }\n`,
       '3:42: detectors.spend_threshold.limits[0]: never the first to fire: the limit of 10 USD in 7d',
+    ],
+    [
+      'a limit of a day beside a lower one of the month',
+      `${ONE_CHANNEL}detectors: { spend_threshold: { limits: [{ period: day, usd: 20 }, { period: month, usd: 10 }] } }\n`,
+      '3:42: detectors.spend_threshold.limits[0]: never the first to fire: the limit of 10 USD in a month',
     ],
     [
       'a guard that lets all through',

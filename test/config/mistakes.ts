@@ -1,3 +1,5 @@
+import { DETECTOR_NAMES } from '../../src/detect/finding.ts'
+
 /** A file with a mistake, and what is said about it after `alerts.yaml:`. The variable SECRET is set to hunter2. */
 export interface Mistake {
   readonly file: string
@@ -203,7 +205,7 @@ detectors:
   volume_spkie: {}
 `,
     says: [
-      '3:3: detectors.volume_spkie: unknown setting "volume_spkie"; did you mean "volume_spike"? Allowed: volume_spike, unusual_geo, unusual_hour, unfamiliar_model, spend_threshold',
+      `3:3: detectors.volume_spkie: unknown setting "volume_spkie"; did you mean "volume_spike"? Allowed: ${DETECTOR_NAMES.join(', ')}`,
     ],
   },
   'a setting of another detector': {
@@ -304,14 +306,12 @@ channels:
 `,
     says: ['3:68: channels.siem.secret: expected text; put it in quotes'],
   },
-  'a channel secret that is too short': {
+  'a channel secret that is not what it says': {
     file: `version: 1
 channels:
-  siem: { type: webhook, url: "https://siem.example.com/", secret: hunter2 }
+  siem: { type: webhook, url: "https://siem.example.com/", secret: "whsec_hunter2!" }
 `,
-    says: [
-      '3:68: channels.siem.secret: expected whsec_ and base64 of at least 24 bytes, or a text of at least 24 bytes',
-    ],
+    says: ['3:68: channels.siem.secret: expected whsec_ and base64, or a text'],
   },
   'a secret with a comma and no quotes': {
     file: `version: 1
@@ -379,7 +379,7 @@ routes:
     channels: [oncall]
 `,
     says: [
-      '5:24: routes[0].match.detector: expected one of volume_spike, unusual_geo, unusual_hour, unfamiliar_model, spend_threshold, got "spend_treshold"; did you mean "spend_threshold"?',
+      `5:24: routes[0].match.detector: expected one of ${DETECTOR_NAMES.join(', ')}, got "spend_treshold"; did you mean "spend_threshold"?`,
     ],
   },
   'a key in a route that is a number': {
@@ -510,6 +510,30 @@ detectors:
       - { window: 24h, usd: 10 }
 `,
     says: ['6:9: detectors.spend_threshold.limits[1]: the same limit as limits[0]; remove one of them'],
+  },
+  'a limit with neither a window nor a period': {
+    file: `version: 1
+detectors: { spend_threshold: { limits: [{ usd: 10 }] } }
+`,
+    says: [
+      '2:42: detectors.spend_threshold.limits[0]: expected either a window (rolling) or a period (day, week, month)',
+    ],
+  },
+  'a projection of a rolling window': {
+    file: `version: 1
+detectors: { spend_threshold: { limits: [{ window: 1d, usd: 10, projected: info }] } }
+`,
+    says: [
+      '2:76: detectors.spend_threshold.limits[0].projected: expected a limit with a period: the end of a rolling window is always now',
+    ],
+  },
+  'an allowed range that is none': {
+    file: `version: 1
+detectors: { ip_allowlist: { ranges: [10.0.0.0/33] } }
+`,
+    says: [
+      '2:39: detectors.ip_allowlist.ranges[0]: expected an address or a range such as 203.0.113.7, 10.1.2.0/24 or 2001:db8::/32',
+    ],
   },
   'an address range that is none': {
     file: `version: 1

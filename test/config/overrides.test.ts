@@ -27,7 +27,7 @@ describe('overrides', () => {
     )
     expect(settings('unusual_hour', { keyId: 'batch-7' })).toMatchObject({
       enabled: false,
-      severity: 'warning',
+      severity: 'auto',
       timezone: 'UTC',
     })
     expect(settings('unusual_hour', { keyId: 'web' })).toMatchObject({ enabled: true })

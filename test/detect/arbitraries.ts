@@ -3,33 +3,77 @@ import { learnHour, type ClosedHour } from '../../src/detect/learn-hour.ts'
 import { emptyProfile, type Profile } from '../../src/detect/profile.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
 import type { KeyUsage } from '../../src/usage/key-usage.ts'
-import type { Rollup } from '../../src/usage/rollup.ts'
-import { NOON_MS } from './history.ts'
+import { bucketStart, type Rollup } from '../../src/usage/rollup.ts'
+import { SOURCE_BUCKET_MS, type SourceUsage } from '../../src/usage/source.ts'
+import { NOON_MS, source } from './history.ts'
 
 const count = fc.oneof(fc.nat({ max: 5 }), fc.nat({ max: 5_000 }), fc.nat({ max: 1_000_000_000 }))
 
 /** Any counters that a store can hold: refused and unpriced requests are requests. */
-const anyCell: fc.Arbitrary<Rollup> = fc
+const cellOf = (count: fc.Arbitrary<number>): fc.Arbitrary<Rollup> =>
+  fc
+    .record({
+      model: fc.oneof(fc.constantFrom('gpt-4o', 'o3'), fc.string({ minLength: 1, maxLength: 12 })),
+      country: fc.option(fc.constantFrom('US', 'CA', 'RO', 'VN'), { nil: undefined }),
+      made: count,
+      refused: count,
+      inputTokens: count,
+      outputTokens: count,
+      cachedInputTokens: count,
+      // $100,000 a minute; sums stay whole numbers, as they do in the store.
+      costNanoUsd: fc.oneof(count, fc.integer({ min: 0, max: 1e14 })),
+      unpricedShare: fc.nat({ max: 2 }),
+    })
+    .filter(({ made, refused }) => made + refused > 0)
+    .map(({ made, unpricedShare, ...cell }) => ({
+      ...cell,
+      keyId: 'key-7',
+      bucketMs: NOON_MS,
+      requests: made + cell.refused,
+      unpriced: Math.floor((made * unpricedShare) / 2),
+    }))
+const anyCell = cellOf(count)
+/** A few calls, as of somebody who tries a key. */
+const smallCell = cellOf(fc.nat({ max: 3 }))
+
+/** Places of addresses: each address has one. 0,0 of a place database is unknown by now. */
+const PLACES = [
+  { country: 'US', latitude: 40.7, longitude: -74 },
+  { country: 'GB', latitude: 51.5, longitude: -0.1 },
+  { country: 'VN', latitude: 21, longitude: 105.8 },
+  { country: undefined, latitude: undefined, longitude: undefined },
+] as const
+
+/** Usage of one address; the number says which. */
+const anySource = fc
   .record({
-    model: fc.oneof(fc.constantFrom('gpt-4o', 'o3'), fc.string({ minLength: 1, maxLength: 12 })),
-    country: fc.option(fc.constantFrom('US', 'CA', 'RO', 'VN'), { nil: undefined }),
-    made: count,
-    refused: count,
-    inputTokens: count,
-    outputTokens: count,
-    cachedInputTokens: count,
-    // $100,000 a minute; sums stay whole numbers, as they do in the store.
-    costNanoUsd: fc.oneof(count, fc.integer({ min: 0, max: 1e14 })),
-    unpricedShare: fc.nat({ max: 2 }),
+    number: fc.oneof(fc.nat({ max: 5 }), fc.nat({ max: 5_000 })),
+    made: fc.nat({ max: 5_000 }),
+    refused: fc.nat({ max: 5 }),
+    atShare: fc.double({ min: 0, max: 0.99, noNaN: true }),
+    lasts: fc.double({ min: 0, max: 1, noNaN: true }),
   })
   .filter(({ made, refused }) => made + refused > 0)
-  .map(({ made, unpricedShare, ...cell }) => ({
-    ...cell,
-    keyId: 'key-7',
-    bucketMs: NOON_MS,
-    requests: made + cell.refused,
-    unpriced: Math.floor((made * unpricedShare) / 2),
-  }))
+
+type AnySource = typeof anySource extends fc.Arbitrary<infer Value> ? Value : never
+
+/** The sources of a bucket, each address once, ascending by address. */
+function sourcesAt(bucketMs: number, sizeMs: number, drawn: readonly AnySource[]): SourceUsage[] {
+  const byAddress = new Map(
+    drawn.map(({ number, made, refused, atShare, lasts }) => {
+      const firstMs = bucketMs + Math.floor(atShare * sizeMs)
+      const lastMs = Math.min(bucketMs + sizeMs - 1, firstMs + Math.floor(lasts * sizeMs))
+      const address =
+        number % 7 === 6
+          ? `2001:db8::${number.toString(16)}`
+          : `10.${number % 3}.${number >> 8}.${number & 255}`
+      const place = PLACES[number % PLACES.length] ?? PLACES[0]
+      const cell = { requests: made + refused, refused, bucketMs, address, firstMs, lastMs, ...place }
+      return [address, source(cell)] as const
+    }),
+  )
+  return [...byAddress.values()].toSorted((a, b) => (a.address < b.address ? -1 : 1))
+}
 
 /** Hours in ascending order, some together, some weeks apart. */
 const irregularHours: fc.Arbitrary<ClosedHour[]> = fc
@@ -37,6 +81,7 @@ const irregularHours: fc.Arbitrary<ClosedHour[]> = fc
     fc.record({
       gapHours: fc.oneof(fc.constant(0), fc.nat({ max: 30 }), fc.nat({ max: 2_000 })),
       cells: fc.array(anyCell, { minLength: 1, maxLength: 3 }),
+      drawn: fc.array(anySource, { maxLength: 4 }),
       busiestFiveMinutes: fc.option(count, { nil: undefined }),
       suspect: fc.boolean(),
     }),
@@ -44,9 +89,10 @@ const irregularHours: fc.Arbitrary<ClosedHour[]> = fc
   )
   .map((hours) => {
     let hourMs = NOON_MS
-    const placed = hours.toReversed().map(({ gapHours, cells, ...hour }) => {
+    const placed = hours.toReversed().map(({ gapHours, cells, drawn, ...hour }) => {
       hourMs -= (1 + gapHours) * HOUR_MS
-      return { ...hour, hourMs, rollups: cells.map((cell) => ({ ...cell, bucketMs: hourMs })) }
+      const rollups = cells.map((cell) => ({ ...cell, bucketMs: hourMs }))
+      return { ...hour, hourMs, rollups, sources: sourcesAt(hourMs, HOUR_MS, drawn) }
     })
     return placed.toReversed()
   })
@@ -57,31 +103,47 @@ const dailyHours: fc.Arbitrary<ClosedHour[]> = fc
     days: fc.integer({ min: 1, max: 60 }),
     hour: fc.integer({ min: 1, max: 24 }),
     cell: anyCell,
+    drawn: fc.array(anySource, { maxLength: 4 }),
     suspect: fc.boolean(),
   })
-  .map(({ days, hour, cell, suspect }) =>
+  .map(({ days, hour, cell, drawn, suspect }) =>
     Array.from({ length: days }, (_, day) => {
       const hourMs = NOON_MS - (days - day - 1) * DAY_MS - hour * HOUR_MS
-      return { hourMs, rollups: [{ ...cell, bucketMs: hourMs }], suspect: suspect && day % 7 === 0 }
+      return {
+        hourMs,
+        rollups: [{ ...cell, bucketMs: hourMs }],
+        sources: sourcesAt(hourMs, HOUR_MS, drawn),
+        suspect: suspect && day % 7 === 0,
+      }
     }),
   )
 
 export const anyHours: fc.Arbitrary<ClosedHour[]> = fc.oneof(irregularHours, dailyHours)
 
-/** Minute rollups of the two hours before an instant between 12:00 and 13:00. */
+/** Minute rollups and sources of the two hours before an instant between 12:00 and 13:00. */
 export const anyUsage: fc.Arbitrary<{ readonly usage: KeyUsage; readonly nowMs: number }> = fc
   .record({
     afterMs: fc.nat({ max: HOUR_MS - 1 }),
-    cells: fc.array(fc.record({ ago: fc.nat({ max: 119 }), cell: anyCell }), { maxLength: 30 }),
+    cells: fc.oneof(
+      fc.array(fc.record({ ago: fc.nat({ max: 119 }), cell: anyCell }), { maxLength: 30 }),
+      fc.array(fc.record({ ago: fc.nat({ max: 119 }), cell: smallCell }), { maxLength: 10 }),
+    ),
+    buckets: fc.array(fc.array(anySource, { maxLength: 4 }), { minLength: 12, maxLength: 12 }),
   })
-  .map(({ afterMs, cells }) => {
+  .map(({ afterMs, cells, buckets }) => {
     const nowMs = NOON_MS + afterMs
     const minuteMs = Math.floor(nowMs / MINUTE_MS) * MINUTE_MS
     const rollups = cells
       .map(({ ago, cell }) => ({ ...cell, bucketMs: minuteMs - ago * MINUTE_MS }))
       .toSorted((a, b) => a.bucketMs - b.bucketMs)
+    const sources = buckets
+      .flatMap((drawn, index) => {
+        const bucketMs = bucketStart(nowMs, SOURCE_BUCKET_MS) - (11 - index) * SOURCE_BUCKET_MS
+        return sourcesAt(bucketMs, SOURCE_BUCKET_MS, drawn)
+      })
+      .filter(({ firstMs }) => firstMs <= nowMs)
     return {
-      usage: { key: { keyId: 'key-7', teamId: undefined, environment: undefined }, rollups, sources: [] },
+      usage: { key: { keyId: 'key-7', teamId: undefined, environment: undefined }, rollups, sources },
       nowMs,
     }
   })

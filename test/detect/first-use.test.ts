@@ -18,7 +18,7 @@ describe('unusual_geo', () => {
     expect(finding).toMatchObject({
       detector: 'unusual_geo',
       scope: '',
-      severity: 'warning',
+      severity: 'info',
       summary: 'key-7 was used from RO for the first time (32 days of history: US, CA)',
       evidence: { metric: 'country', observed: { RO: 1 }, expected: { US: 0.96, CA: 0.036 } },
     })
@@ -116,7 +116,7 @@ describe('unfamiliar_model', () => {
     })
     expect(finding).toMatchObject({
       detector: 'unfamiliar_model',
-      severity: 'warning',
+      severity: 'info',
       summary: 'key-7 used o1-pro for the first time (32 days of history: gpt-4o)',
       evidence: { metric: 'model', observed: { 'o1-pro': 1 }, expected: { 'gpt-4o': 1 } },
     })

@@ -17,7 +17,7 @@ describe('volume_spike', () => {
       detector: 'volume_spike',
       keyId: 'key-7',
       scope: '',
-      severity: 'critical',
+      severity: 'warning',
     })
     expect(finding?.summary).toMatch(
       /^key-7 (made 360 requests|spent \$0\.36|used 360,000 tokens) in 1 hour; .* usual on Wednesday at 12:00$/,

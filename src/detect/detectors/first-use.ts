@@ -4,6 +4,7 @@ import type { DetectorName, Finding } from '../finding.ts'
 import { historyOf, isLearning, type KnownValue } from '../profile.ts'
 import { byUse, knownShares, newsOf, newsWindow, noveltyRate, type News } from '../novelty.ts'
 import { counted, listed } from '../sentence.ts'
+import { severityOf } from '../settings.ts'
 
 export interface FirstUseSettings extends DetectorSettings {
   readonly min_history: number
@@ -19,6 +20,11 @@ export interface FirstUseKind {
   readonly phrase: (values: string) => string
   readonly known: (detection: Detection<FirstUseSettings>) => readonly KnownValue[]
   readonly valueOf: (rollup: Rollup) => string | undefined
+  /** More than a first use: left out where nothing makes it more. */
+  readonly isStrong?: (
+    detection: Detection<FirstUseSettings>,
+    found: { readonly known: readonly KnownValue[]; readonly news: readonly News[] },
+  ) => boolean
 }
 
 const NAMED_IN_SUMMARY = 3
@@ -49,9 +55,11 @@ export function firstUse(kind: FirstUseKind, detection: Detection<FirstUseSettin
 
 function findingOf(
   kind: FirstUseKind,
-  { usage, profile, settings, nowMs }: Detection<FirstUseSettings>,
+  detection: Detection<FirstUseSettings>,
   { known, news, newPerDay }: { known: readonly KnownValue[]; news: readonly News[]; newPerDay: number },
 ): Finding {
+  const { usage, profile, settings, nowMs } = detection
+  const isStrong = kind.isStrong?.(detection, { known, news }) ?? false
   const history = historyOf(profile, nowMs)
   const values = news.map((item) => item.value)
   const usual = byUse(known).map((entry) => entry.value)
@@ -59,7 +67,7 @@ function findingOf(
     detector: kind.detector,
     keyId: usage.key.keyId,
     scope: '',
-    severity: settings.severity,
+    severity: severityOf(settings, isStrong ? 'warning' : 'info'),
     summary:
       `${usage.key.keyId} ${kind.phrase(listed(values, NAMED_IN_SUMMARY))} for the first time ` +
       `(${counted(Math.floor(history.days), 'day')} of history: ${listed(usual, NAMED_IN_SUMMARY)})`,
@@ -75,6 +83,7 @@ function findingOf(
       first_seen: new Date(Math.min(...news.map((item) => item.seenMs))).toISOString(),
       new_values: news.length,
       known_values: usual.length,
+      adds_to_usual: isStrong,
       new_per_day: Number(newPerDay.toPrecision(2)),
     },
   }

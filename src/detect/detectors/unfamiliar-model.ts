@@ -1,10 +1,11 @@
 import { z } from 'zod'
 import { defineDetector } from '../detector.ts'
-import { commonSettings, learningSettings } from '../settings.ts'
+import { gradedSettings, learningSettings } from '../settings.ts'
 import { firstUse } from './first-use.ts'
+import { isProbing } from './new-models.ts'
 
 const settings = z.strictObject({
-  ...commonSettings('warning'),
+  ...gradedSettings(),
   ...learningSettings({ history: '3d', events: 20 }),
   max_new_per_day: z
     .number()
@@ -25,6 +26,7 @@ export const unfamiliarModel = defineDetector({
         phrase: (models) => `used ${models}`,
         known: ({ profile }) => profile.models,
         valueOf: (rollup) => rollup.model,
+        isStrong: isProbing,
       },
       detection,
     ),

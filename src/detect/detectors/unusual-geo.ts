@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import { defineDetector } from '../detector.ts'
-import { commonSettings, learningSettings } from '../settings.ts'
+import { gradedSettings, learningSettings } from '../settings.ts'
 import { firstUse } from './first-use.ts'
 
 const settings = z.strictObject({
-  ...commonSettings('warning'),
+  ...gradedSettings(),
   ...learningSettings({ history: '3d', events: 20 }),
   max_new_per_day: z
     .number()

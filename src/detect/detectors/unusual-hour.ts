@@ -8,15 +8,13 @@ import type { Finding } from '../finding.ts'
 import { presenceOf, type Presence } from '../presence.ts'
 import { historyOf, isLearning } from '../profile.ts'
 import { counted, hourInWords } from '../sentence.ts'
-import { commonSettings, learningSettings } from '../settings.ts'
+import { freshAddresses } from '../source-excess.ts'
+import { gradedSettings, learningSettings, severityOf, timeZoneSetting } from '../settings.ts'
 
-const timeZone = z
-  .string()
-  .refine(isTimeZone, { message: 'expected an IANA time zone such as UTC or Europe/Berlin' })
-  .describe('The time zone in which this key keeps its hours.')
+const timeZone = timeZoneSetting.describe('The time zone in which this key keeps its hours.')
 
 const settings = z.strictObject({
-  ...commonSettings('warning'),
+  ...gradedSettings(),
   ...learningSettings({ history: '7d', events: 50 }),
   timezone: timeZone.default('UTC'),
   min_requests: z
@@ -46,7 +44,8 @@ export const unusualHour = defineDetector({
     const rarest = rareHours(usage, nowMs)
       .filter((hour) => hour.requests >= chosen.min_requests)
       .map((hour) => ({ ...hour, slot: hourOfWeek(hour.hourMs, profile.timeZone) }))
-      .filter(({ slot }) => isRare(presence, slot, chosen.tail))
+      .map((hour) => ({ ...hour, strangers: freshShare(detection, hour.hourMs) }))
+      .filter(({ slot, strangers }) => isRare(presence, slot, tailFor(strangers, chosen.tail)))
       .toSorted(
         (a, b) => (presence.tails[a.slot] ?? 1) - (presence.tails[b.slot] ?? 1) || b.hourMs - a.hourMs,
       )[0]
@@ -88,7 +87,12 @@ function isRare(presence: Presence, slot: number, tail: number): boolean {
 function findingOf(
   { usage, profile, settings: chosen, nowMs }: Detection<z.output<typeof settings>>,
   presence: Presence,
-  { hourMs, requests, slot }: UsedHour & { readonly slot: number },
+  {
+    hourMs,
+    requests,
+    slot,
+    strangers,
+  }: UsedHour & { readonly slot: number; readonly strangers: number | undefined },
 ): Finding {
   const history = historyOf(profile, nowMs)
   const zone = profile.timeZone === 'UTC' ? 'UTC' : profile.timeZone
@@ -96,7 +100,8 @@ function findingOf(
     detector: 'unusual_hour',
     keyId: usage.key.keyId,
     scope: '',
-    severity: chosen.severity,
+    // The key's own addresses work overtime; a thief comes from one of his own. Without addresses nobody knows.
+    severity: severityOf(chosen, (strangers ?? 1) >= STRANGE_SHARE ? 'warning' : 'info'),
     summary:
       `${usage.key.keyId} made ${counted(requests, 'request')} on ${hourInWords(slot)} ${zone}, when it is hardly ever used ` +
       `(${counted(Math.floor(history.days), 'day')} of history; usually ${usualHours(presence)})`,
@@ -116,8 +121,32 @@ function findingOf(
       chance: Number((presence.tails[slot] ?? 0).toPrecision(2)),
       used_in_share_of_weeks: Number((presence.chances[slot] ?? 0).toPrecision(2)),
       time_zone: profile.timeZone,
+      share_of_new_addresses: strangers === undefined ? null : Number(strangers.toPrecision(2)),
     },
   }
+}
+
+/** So much of an odd hour must come from addresses that are new to the key for it to be more than odd. */
+const STRANGE_SHARE = 0.5
+/** An hour may be so much less rare when it is addresses new to the key that use it: two signs, each weaker alone. */
+const STRANGE_TAIL_FACTOR = 4
+
+function tailFor(strangers: number | undefined, tail: number): number {
+  return (strangers ?? 0) >= STRANGE_SHARE ? Math.min(0.5, STRANGE_TAIL_FACTOR * tail) : tail
+}
+
+/** The share of the successful requests since `fromMs` that came from addresses first seen within a day; undefined when requests carry no address. */
+function freshShare(
+  { usage, profile, nowMs }: Pick<Detection<z.output<typeof settings>>, 'usage' | 'profile' | 'nowMs'>,
+  fromMs: number,
+): number | undefined {
+  if (profile.sources.addresses.length === 0) return undefined
+  const fresh = freshAddresses(profile, usage, nowMs)
+  if (fresh === undefined) return 0
+  const hour = usage.sources.filter(({ lastMs }) => lastMs >= fromMs)
+  const all = sumRollups(hour)
+  const strange = sumRollups(hour.filter(({ address }) => fresh.has(address)))
+  return (strange.requests - strange.refused) / Math.max(1, all.requests - all.refused)
 }
 
 /** The span of weekday hours that holds the usual use: `07:00 to 19:00 on weekdays`. */
@@ -130,12 +159,4 @@ function usualHours({ chances, typical }: Presence): string {
   while (busy[(start + length) % 24] === true) length += 1
   const clock = (hour: number): string => `${String(hour % 24).padStart(2, '0')}:00`
   return `${clock(start)} to ${clock(start + length)} on weekdays`
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en-US', { timeZone: name }).resolvedOptions().timeZone !== ''
-  } catch {
-    return false
-  }
 }

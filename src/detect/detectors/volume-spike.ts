@@ -9,11 +9,13 @@ import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf, isLearning } from '../profile.ts'
 import { counted, dollars, durationInWords, grouped, hourInWords } from '../sentence.ts'
-import { commonSettings, learningSettings } from '../settings.ts'
+import { gradedSettings, learningSettings, severityOf } from '../settings.ts'
 import { volumeExcesses, type Excess } from '../volume-test.ts'
+import { sizeFindings } from './request-size.ts'
+import { sourceFindings } from './new-addresses.ts'
 
 const settings = z.strictObject({
-  ...commonSettings('critical'),
+  ...gradedSettings(),
   metrics: z
     .array(z.enum(['requests', 'tokens', 'cost']))
     .min(1)
@@ -52,14 +54,21 @@ export const volumeSpike = defineDetector({
   detect: (detection) => {
     const { profile, settings: chosen, nowMs } = detection
     if (isLearning(profile, chosen, nowMs)) return []
-    const excesses = volumeExcesses(detection, chosen, {
-      logChance: LOG_CHANCE[chosen.sensitivity],
-      minRequests: chosen.min_requests,
-    })
-    const lead = excesses[0]
-    return lead === undefined ? [] : [findingOf(detection, lead, excesses)]
+    return [...volumeFindings(detection), ...sourceFindings(detection), ...sizeFindings(detection)]
   },
 })
+
+type Chosen = z.output<typeof settings>
+
+function volumeFindings(detection: Detection<Chosen>): Finding[] {
+  const { settings: chosen } = detection
+  const excesses = volumeExcesses(detection, chosen, {
+    logChance: LOG_CHANCE[chosen.sensitivity],
+    minRequests: chosen.min_requests,
+  })
+  const lead = excesses[0]
+  return lead === undefined ? [] : [findingOf(detection, lead, excesses)]
+}
 
 /** ln of the chance below which a volume is no chance. Medium is measured to stay under 1 false alert per 100 key-days. */
 const LOG_CHANCE = { low: Math.log(1e-10), medium: Math.log(1e-8), high: Math.log(1e-5) } as const
@@ -77,7 +86,7 @@ function findingOf(
     detector: 'volume_spike',
     keyId: usage.key.keyId,
     scope: '',
-    severity: chosen.severity,
+    severity: severityOf(chosen, 'warning'),
     summary:
       `${usage.key.keyId} ${deed(lead)} in ${durationInWords(lead.windowMs)}; ` +
       `${range(lead)} usual on ${hourInWords(slot)}${zone}`,

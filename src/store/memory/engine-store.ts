@@ -1,4 +1,5 @@
 import type { Alert } from '../../alert/alert.ts'
+import { quietFromMs } from '../../alert/triage.ts'
 import type { Profile } from '../../detect/profile.ts'
 import { HOUR_MS } from '../../usage/duration.ts'
 import type { EnrichedEvent } from '../../usage/event.ts'
@@ -73,6 +74,12 @@ export class MemoryEngineStore implements EngineStore {
     )
   }
 
+  /** The recent usage of one key, active or not; undefined when it was never seen. */
+  usageOf(keyId: string, nowMs: number): KeyUsage | undefined {
+    const key = this.#keys.get(keyId)
+    return key === undefined ? undefined : this.#usageOf([key], nowMs)[0]
+  }
+
   profiles(keyIds: readonly string[]): Promise<Map<string, Profile>> {
     const profiles = new Map<string, Profile>()
     for (const keyId of keyIds) {
@@ -131,11 +138,11 @@ export class MemoryEngineStore implements EngineStore {
       )
   }
 
-  /** When the open alert that has been quiet for longest was last found; Infinity when none is open. */
-  oldestSightMs(): number {
+  /** When the first of the open alerts will be over if none is found again; Infinity when none is open. */
+  nextQuietMs(resolveAfterMs: number): number {
     return this.#alerts
       .open()
-      .reduce((oldest, { lastSeenAt }) => Math.min(oldest, lastSeenAt.getTime()), Infinity)
+      .reduce((first, alert) => Math.min(first, quietFromMs(alert, resolveAfterMs)), Infinity)
   }
 
   #keyOf({ keyId, teamId, environment }: KeyHistory['attributes']): KeyHistory {

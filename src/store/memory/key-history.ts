@@ -55,7 +55,7 @@ export class KeyHistory {
   /** Rollups of the RECENT_USAGE_MS before `nowMs`, none later. */
   recent(nowMs: number): Rollup[] {
     const fromMs = bucketStart(nowMs - RECENT_USAGE_MS)
-    return this.#rollups.filter(({ bucketMs }) => bucketMs >= fromMs && bucketMs <= nowMs)
+    return this.#between(fromMs, nowMs + 1)
   }
 
   /** The sources of the same time. */
@@ -104,6 +104,14 @@ export class KeyHistory {
   }
 
   #within(hourMs: number): Rollup[] {
-    return this.#rollups.filter(({ bucketMs }) => bucketMs >= hourMs && bucketMs < hourMs + HOUR_MS)
+    return this.#between(hourMs, hourMs + HOUR_MS)
+  }
+
+  /** What is asked for is nearly always the newest part, so it is looked for from the end. */
+  #between(fromMs: number, toMs: number): Rollup[] {
+    const end = this.#rollups.findLastIndex(({ bucketMs }) => bucketMs < toMs) + 1
+    let start = end
+    while (start > 0 && (this.#rollups[start - 1]?.bucketMs ?? -Infinity) >= fromMs) start -= 1
+    return this.#rollups.slice(start, end)
   }
 }

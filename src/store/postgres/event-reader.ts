@@ -22,6 +22,7 @@ export function createEventReader(db: Database): EventReader {
         const rows = await readSlice(db, {
           fromMs: atMs,
           toMs: endMs,
+          keyId: range.keyId,
           limit: sliceMs > SLICE_MIN_MS ? ROWS_MAX : undefined,
         })
         if (rows.length === ROWS_MAX && sliceMs > SLICE_MIN_MS) {
@@ -37,12 +38,13 @@ export function createEventReader(db: Database): EventReader {
 }
 
 /** The part of the range that has events: a range that is years too wide, or open, costs nothing. */
-async function extent(db: Database, range: Span): Promise<Span> {
+async function extent(db: Database, range: Span): Promise<Omit<Span, 'keyId'>> {
   const { first, last } = await db
     .selectFrom('usage_event')
     .select((select) => [select.fn.min('ts').as('first'), select.fn.max('ts').as('last')])
     .where('ts', '>=', instant(range.fromMs))
     .where('ts', '<', instant(range.toMs))
+    .$if(range.keyId !== undefined, (query) => query.where('key_id', '=', range.keyId ?? ''))
     .executeTakeFirstOrThrow()
   if ((first as Date | null) === null) return { fromMs: 0, toMs: 0 }
   return { fromMs: first.getTime(), toMs: last.getTime() + 1 }
@@ -51,17 +53,19 @@ async function extent(db: Database, range: Span): Promise<Span> {
 interface Span {
   readonly fromMs: number
   readonly toMs: number
+  readonly keyId?: string | undefined
 }
 
 async function readSlice(
   db: Database,
-  { fromMs, toMs, limit }: Span & { readonly limit: number | undefined },
+  { fromMs, toMs, keyId, limit }: Span & { readonly limit: number | undefined },
 ): Promise<Selectable<UsageEventTable>[]> {
   const query = db
     .selectFrom('usage_event')
     .selectAll()
     .where('ts', '>=', instant(fromMs))
     .where('ts', '<', instant(toMs))
+    .$if(keyId !== undefined, (some) => some.where('key_id', '=', keyId ?? ''))
     .orderBy('ts')
     .orderBy('event_id')
     .orderBy('key_id')

@@ -1,0 +1,73 @@
+import { HOUR_MS } from '../usage/duration.ts'
+import { severityRank, type DetectorName, type Finding, type Severity } from './finding.ts'
+
+/** What a piece of evidence is about. Evidence of one kind does not corroborate itself: a journey is one event. */
+export type EvidenceKind = 'volume' | 'place' | 'time' | 'model' | 'address' | 'refusal' | 'dormancy'
+
+/** An alert that was opened, or found again, on the same key. */
+export interface EarlierEvidence {
+  readonly detector: DetectorName
+  readonly scope: string
+  readonly severity: Severity
+  readonly lastSeenAt: Date
+}
+
+/** Evidence this old still speaks about what is found now. */
+export const CORROBORATION_MS = HOUR_MS
+
+/** Limits, ages and lists of the operator are no evidence of abuse: they have no kind. */
+const KINDS: Partial<Record<string, EvidenceKind>> = {
+  volume_spike: 'volume',
+  unusual_geo: 'place',
+  impossible_travel: 'place',
+  unusual_hour: 'time',
+  unfamiliar_model: 'model',
+  model_probe: 'model',
+  distinct_addresses: 'address',
+  error_rate: 'refusal',
+  dormant_key: 'dormancy',
+}
+
+/**
+ * Raises graded findings of one key by what else is found on it within the hour. A warning that an independent kind of
+ * evidence agrees with is critical. Findings whose severity the operator fixed count as evidence and stay as they are, and
+ * so does what is merely odd (`info`): two oddities are a journey, or a release, more often than a thief.
+ * `isGraded` tells whether a detector's severity is `auto`.
+ */
+export function corroborate(
+  findings: readonly Finding[],
+  earlier: readonly EarlierEvidence[],
+  { nowMs, isGraded }: { readonly nowMs: number; readonly isGraded: (detector: DetectorName) => boolean },
+): readonly Finding[] {
+  if (!findings.some(({ severity, detector }) => severity === 'warning' && isGraded(detector)))
+    return findings
+  const evidence = [
+    ...findings,
+    ...earlier.filter(({ lastSeenAt }) => nowMs - lastSeenAt.getTime() <= CORROBORATION_MS),
+  ]
+  return findings.map((finding) => {
+    if (finding.severity !== 'warning' || !isGraded(finding.detector)) return finding
+    const others = evidence.filter((other) => agrees(finding, other)).map(({ detector }) => detector)
+    if (others.length === 0) return finding
+    return {
+      ...finding,
+      severity: 'critical',
+      evidence: { ...finding.evidence, corroborated_by: [...new Set(others)].toSorted() },
+    }
+  })
+}
+
+type Piece = Pick<Finding, 'detector' | 'scope' | 'severity'>
+
+function agrees(finding: Piece, other: Piece): boolean {
+  const kind = kindOf(finding)
+  const otherKind = kindOf(other)
+  if (kind === undefined || otherKind === undefined || kind === otherKind) return false
+  // Whoever travels works at other hours: place and time are one event unless each is strong by itself.
+  const isWeak = severityRank(other.severity) < severityRank('warning')
+  return !(isWeak && (otherKind === 'time' || kind === 'time'))
+}
+
+function kindOf({ detector, scope }: Pick<Finding, 'detector' | 'scope'>): EvidenceKind | undefined {
+  return detector === 'volume_spike' && scope === 'new_addresses' ? 'address' : KINDS[detector]
+}

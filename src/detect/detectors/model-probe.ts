@@ -1,0 +1,145 @@
+import { z } from 'zod'
+import { durationMs, formatDuration, HOUR_MS, MINUTE_MS } from '../../usage/duration.ts'
+import { RECENT_USAGE_MS, rollupsWithin } from '../../usage/key-usage.ts'
+import { bucketStart, type Rollup } from '../../usage/rollup.ts'
+import { defineDetector, type Detection } from '../detector.ts'
+import type { Finding } from '../finding.ts'
+import { knownShares, noveltyRate } from '../novelty.ts'
+import { historyOf, isLearning, type KnownValue, type Profile } from '../profile.ts'
+import { counted, durationInWords, listed } from '../sentence.ts'
+import { commonSettings, learningSettings } from '../settings.ts'
+import { check } from '../trace.ts'
+import { windowOf } from '../window.ts'
+
+const settings = z.strictObject({
+  ...commonSettings('warning'),
+  ...learningSettings({ history: '3d', events: 20 }),
+  window: durationMs
+    .refine((ms) => ms >= MINUTE_MS && ms <= RECENT_USAGE_MS / 2 && ms % MINUTE_MS === 0, {
+      message: 'expected whole minutes from 1m to 1h',
+    })
+    .prefault('30m')
+    .describe('Sliding window that ends now, whole minutes from 1m to 1h.'),
+  min_models: z
+    .int()
+    .min(2)
+    .max(100)
+    .default(2)
+    .describe(
+      'How many models that are new to the key must be tried within the window, also in refused calls.',
+    ),
+  max_new_per_day: z
+    .number()
+    .min(0)
+    .default(0.1)
+    .describe('A key that meets more new models a day than this by habit is not alerted.'),
+})
+
+/** More calls of each new model than this are use, not a probe: unfamiliar_model and volume_spike tell of that. */
+const CALLS_PER_MODEL_MAX = 10
+const NAMED_IN_SUMMARY = 3
+const NAMED_IN_EVIDENCE = 12
+
+export const modelProbe = defineDetector({
+  name: 'model_probe',
+  description: 'A few calls of several models that this key never used: somebody tries what it can do.',
+  settings,
+  detect: (detection, trace) => {
+    const { usage, profile, settings: chosen, nowMs } = detection
+    if (isLearning(profile, chosen, nowMs)) return []
+    const tries = newModels(rollupsWithin(usage, chosen.window, nowMs), profile, nowMs - chosen.window)
+    const calls = tries.reduce((sum, tried) => sum + tried.calls, 0)
+    const within = durationInWords(chosen.window)
+    const several = check(trace, tries.length >= chosen.min_models, () => ({
+      kind: 'unusual',
+      what: `models new to the key within ${within}`,
+      observed: tries.length,
+      needed: `at least ${chosen.min_models}`,
+      setting: `detectors.model_probe.min_models: ${chosen.min_models}`,
+    }))
+    if (!several) return []
+    const few = check(trace, calls <= CALLS_PER_MODEL_MAX * tries.length, () => ({
+      kind: 'unusual',
+      what: `calls of these models within ${within}`,
+      observed: calls,
+      needed: `at most ${CALLS_PER_MODEL_MAX * tries.length}: more is use, not a probe`,
+    }))
+    const newPerDay = noveltyRate(profile, profile.models, nowMs)
+    const rare = check(trace, newPerDay <= chosen.max_new_per_day, () => ({
+      kind: 'unusual',
+      what: 'new models a day by habit',
+      observed: Number(newPerDay.toPrecision(2)),
+      needed: `at most ${chosen.max_new_per_day}`,
+      setting: `detectors.model_probe.max_new_per_day: ${chosen.max_new_per_day}`,
+    }))
+    return few && rare ? [findingOf(detection, tries, newPerDay)] : []
+  },
+})
+
+interface Tried {
+  readonly model: string
+  /** Calls, refused ones included. */
+  readonly calls: number
+  readonly refused: number
+}
+
+/** The models of the rollups that the key neither used nor was refused before, most called first. */
+function newModels(rollups: readonly Rollup[], profile: Profile, fromMs: number): Tried[] {
+  const fromHourMs = bucketStart(fromMs, HOUR_MS)
+  const old = new Set(
+    [...profile.models, ...profile.refusals.models].filter(isOlder(fromHourMs)).map(({ value }) => value),
+  )
+  const tries = new Map<string, Tried>()
+  for (const { model, requests, refused } of rollups) {
+    if (old.has(model) || requests <= 0) continue
+    const before = tries.get(model)
+    tries.set(model, {
+      model,
+      calls: requests + (before?.calls ?? 0),
+      refused: refused + (before?.refused ?? 0),
+    })
+  }
+  return [...tries.values()].toSorted((a, b) => b.calls - a.calls || (a.model < b.model ? -1 : 1))
+}
+
+function isOlder(fromHourMs: number): (known: KnownValue) => boolean {
+  return ({ settled, firstSeenMs }) => settled || firstSeenMs < fromHourMs
+}
+
+function findingOf(
+  { usage, profile, settings: chosen, nowMs }: Detection<z.output<typeof settings>>,
+  tries: readonly Tried[],
+  newPerDay: number,
+): Finding {
+  const calls = tries.reduce((sum, tried) => sum + tried.calls, 0)
+  const refused = tries.reduce((sum, tried) => sum + tried.refused, 0)
+  const names = listed(
+    tries.map(({ model }) => model),
+    NAMED_IN_SUMMARY,
+  )
+  const refusals = refused === 0 ? '' : `, ${refused === calls ? 'all' : refused} refused`
+  return {
+    detector: 'model_probe',
+    keyId: usage.key.keyId,
+    scope: '',
+    severity: chosen.severity,
+    summary:
+      `${usage.key.keyId} tried ${counted(tries.length, 'model')} that it never used within ` +
+      `${durationInWords(chosen.window)} (${counted(calls, 'call')}${refusals}): ${names}`,
+    evidence: {
+      metric: 'new_models',
+      observed: Object.fromEntries(
+        tries.slice(0, NAMED_IN_EVIDENCE).map(({ model, ...counts }) => [model, counts]),
+      ),
+      expected: knownShares(profile.models, NAMED_IN_EVIDENCE),
+      window: windowOf(chosen.window, nowMs),
+      history: historyOf(profile, nowMs),
+      setting: `detectors.model_probe.min_models: ${chosen.min_models}`,
+      probe_window: formatDuration(chosen.window),
+      new_models: tries.length,
+      calls,
+      refused,
+      new_per_day: Number(newPerDay.toPrecision(2)),
+    },
+  }
+}

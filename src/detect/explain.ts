@@ -1,0 +1,121 @@
+import { formatDuration } from '../usage/duration.ts'
+import type { KeyUsage } from '../usage/key-usage.ts'
+import type { Detector, DetectorSettings } from './detector.ts'
+import type { DetectorName, Finding } from './finding.ts'
+import { historyOf, type Profile } from './profile.ts'
+import { grouped } from './sentence.ts'
+import { Trace, type Check } from './trace.ts'
+
+/** What one detector said of a key at a time, and why it said no more. */
+export interface Explanation {
+  readonly detector: DetectorName
+  /**
+   * fired; off: disabled for this key; learning: the key is not known well enough; not_applicable: nothing to judge (no
+   * limit is set, no address is known); below_floor: too little to matter; usual: nothing unusual; failed: it threw.
+   */
+  readonly verdict: 'fired' | 'off' | 'learning' | 'not_applicable' | 'below_floor' | 'usual' | 'failed'
+  /** One sentence: the finding's, or what was missing. Plain text; may hold text that an attacker chose. */
+  readonly because: string
+  /**
+   * The comparisons behind it, in the order in which they were made. Empty for a detector that notes none: then only its
+   * learning state and its findings are known.
+   */
+  readonly checks: readonly Check[]
+  readonly findings: readonly Finding[]
+}
+
+/** What a key is judged by: as a tick has it. */
+export interface Judged {
+  readonly usage: KeyUsage
+  readonly profile: Profile
+  readonly nowMs: number
+}
+
+/**
+ * Why every detector fired or did not, for one key at one time, in the order of `detectors`. It runs the detectors'
+ * own `detect`, so it says what a tick at that time would have said. Never throws: a detector that does is `failed`.
+ */
+export function explain(
+  judged: Judged,
+  detectors: readonly Detector[],
+  settingsOf: ReadonlyMap<DetectorName, DetectorSettings>,
+): Explanation[] {
+  return detectors.map((detector) => explainOne(detector, judged, settingsOf.get(detector.name)))
+}
+
+function explainOne(detector: Detector, judged: Judged, settings: DetectorSettings | undefined): Explanation {
+  const base = { detector: detector.name, checks: [], findings: [] }
+  if (settings?.enabled !== true) {
+    const because = `switched off: detectors.${detector.name}.enabled: false`
+    return { ...base, verdict: 'off', because }
+  }
+  const trace = new Trace()
+  trace.checks.push(...learningChecks(detector.name, judged, settings))
+  try {
+    const findings = detector.detect({ ...judged, settings }, trace)
+    return { detector: detector.name, ...verdictOf(findings, trace.checks), checks: trace.checks, findings }
+  } catch (error) {
+    return { ...base, verdict: 'failed', because: `failed: ${String(error)}`, checks: trace.checks }
+  }
+}
+
+function verdictOf(
+  findings: readonly Finding[],
+  checks: readonly Check[],
+): Pick<Explanation, 'verdict' | 'because'> {
+  const [first] = findings
+  if (first !== undefined) return { verdict: 'fired', because: first.summary }
+  const missing = checks.find((check) => check.kind === 'learning' && !check.holds) ?? decisive(checks)
+  if (missing === undefined) return { verdict: 'usual', because: 'nothing unusual' }
+  const setting = missing.setting === undefined ? '' : ` (${missing.setting})`
+  return {
+    verdict: VERDICTS[missing.kind],
+    because: `${missing.what}: ${shown(missing.observed)}; needed: ${missing.needed}${setting}`,
+  }
+}
+
+const VERDICTS = {
+  learning: 'learning',
+  applies: 'not_applicable',
+  floor: 'below_floor',
+  unusual: 'usual',
+} as const satisfies Record<Check['kind'], Explanation['verdict']>
+const ORDER: readonly Check['kind'][] = ['learning', 'applies', 'floor', 'unusual']
+
+/** Of several subjects the one that came furthest towards an alert tells most: its last check is the one that failed. */
+function decisive(checks: readonly Check[]): Check | undefined {
+  return checks
+    .filter((check) => !check.holds)
+    .toSorted((a, b) => ORDER.indexOf(b.kind) - ORDER.indexOf(a.kind))[0]
+}
+
+/** How much is missing of the learning period, for a detector that has one. The same comparisons as isLearning. */
+function learningChecks(name: DetectorName, { profile, nowMs }: Judged, settings: DetectorSettings): Check[] {
+  const checks: Check[] = []
+  if ('min_history' in settings && typeof settings.min_history === 'number') {
+    const needed = settings.min_history
+    checks.push({
+      kind: 'learning',
+      what: 'days the key has been known',
+      holds: nowMs - profile.firstSeenMs >= needed,
+      observed: historyOf(profile, nowMs).days,
+      needed: `at least ${formatDuration(needed)}`,
+      setting: `detectors.${name}.min_history: ${formatDuration(needed)}`,
+    })
+  }
+  if ('min_events' in settings && typeof settings.min_events === 'number') {
+    checks.push({
+      kind: 'learning',
+      what: 'requests learnt',
+      holds: profile.events >= settings.min_events,
+      observed: profile.events,
+      needed: `at least ${grouped(settings.min_events)}`,
+      setting: `detectors.${name}.min_events: ${settings.min_events}`,
+    })
+  }
+  return checks
+}
+
+function shown(value: Check['observed']): string {
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+}

@@ -1,0 +1,139 @@
+import { DAY_MS, HOUR_MS } from '../usage/duration.ts'
+import type { KeyUsage } from '../usage/key-usage.ts'
+import {
+  distanceKm,
+  pairOf,
+  placed,
+  PLACES_MAX,
+  speedKmh,
+  usesOf,
+  TRAVEL_REACH_MS,
+  type Coordinates,
+  type KnownPair,
+  type PlacedSource,
+  type PlaceUse,
+} from './places.ts'
+import type { Profile } from './profile.ts'
+
+/** Use at two places between which nobody can have travelled, for the first time. */
+export interface Trip {
+  /** The place that was in use before. */
+  readonly home: Coordinates & { readonly name: string }
+  /** The place that was used while the key was at home. */
+  readonly away: PlaceUse
+  readonly km: number
+  readonly speedKmh: number
+  /** True when the key was used at home again after it had been used away: it was at both, and did not move. */
+  readonly returned: boolean
+  readonly seenMs: number
+}
+
+export interface TripThresholds {
+  readonly maxSpeedKmh: number
+  readonly minDistanceKm: number
+  /** Pairs that were met before were met while the key was being learnt. */
+  readonly knownFromMs: number
+}
+
+/** A pair of places stays news for so long, then it is a habit. */
+export const PAIR_NEWS_MS = 6 * HOUR_MS
+/** An address that has used the key for longer than this is the key's own, wherever it is said to be. */
+const OWN_ADDRESS_MS = DAY_MS
+
+interface Sight {
+  readonly place: string
+  readonly atMs: number
+}
+
+/** The impossible trips of the last hours that are new to the key, those with a return first, then the longest. */
+export function newTrips(
+  { usage, profile, nowMs }: { readonly usage: KeyUsage; readonly profile: Profile; readonly nowMs: number },
+  thresholds: TripThresholds,
+): Trip[] {
+  const known = profile.places
+  // Somebody who is everywhere, or an egress that is, has no place to be away from.
+  if (known.places.length === 0 || known.places.length >= PLACES_MAX) return []
+  const own = ownAddresses(profile, nowMs)
+  // Nearly always only the key's own addresses are in use, and then this is all that is done.
+  if (usage.sources.every(({ address }) => own.has(address))) return []
+  const sources = placed(usage.sources, known.places)
+  const uses = usesOf(sources)
+  const inUse = new Set(uses.map(({ name }) => name))
+  const homes = [...uses, ...known.places.filter(({ name }) => !inUse.has(name))].filter(
+    ({ lastMs }) => lastMs >= nowMs - TRAVEL_REACH_MS,
+  )
+  const trips: Trip[] = []
+  for (const away of uses) {
+    if (away.addresses.every((address) => own.has(address))) continue
+    for (const home of homes) {
+      const km = distanceKm(home, away)
+      if (home.name === away.name || km < thresholds.minDistanceKm) continue
+      if (!isNewPair(known.pairs, pairOf(home.name, away.name), { ...thresholds, nowMs })) continue
+      const sights = sightsOf(sources, profile, [home.name, away.name])
+      const trip = tripBetween(sights, { home, away, km }, thresholds)
+      if (trip !== undefined) trips.push(trip)
+    }
+  }
+  return trips.toSorted(
+    (a, b) => Number(b.returned) - Number(a.returned) || b.km - a.km || (a.away.name < b.away.name ? -1 : 1),
+  )
+}
+
+/** New pairs a day of this key by habit; those that are still news are not habit yet. */
+export function newPairRate(profile: Profile, nowMs: number): number {
+  const settledMs = profile.firstSeenMs + DAY_MS
+  const days = (nowMs - settledMs) / DAY_MS
+  const met = profile.places.pairs.filter(
+    ({ firstMs }) => firstMs >= settledMs && firstMs < nowMs - PAIR_NEWS_MS,
+  ).length
+  return met / Math.max(days, 1)
+}
+
+/** The addresses that have used the key for OWN_ADDRESS_MS and more. */
+function ownAddresses({ sources }: Profile, nowMs: number): Set<string> {
+  return new Set(
+    sources.addresses.filter(({ firstMs }) => firstMs < nowMs - OWN_ADDRESS_MS).map(({ address }) => address),
+  )
+}
+
+function isNewPair(
+  pairs: readonly KnownPair[],
+  { from, to }: Omit<KnownPair, 'firstMs'>,
+  { knownFromMs, nowMs }: { readonly knownFromMs: number; readonly nowMs: number },
+): boolean {
+  const met = pairs.find((pair) => pair.from === from && pair.to === to)
+  return met === undefined || (met.firstMs >= knownFromMs && nowMs - met.firstMs < PAIR_NEWS_MS)
+}
+
+function tripBetween(
+  sights: readonly Sight[],
+  { home, away, km }: { readonly home: Trip['home']; readonly away: PlaceUse; readonly km: number },
+  { maxSpeedKmh }: TripThresholds,
+): Trip | undefined {
+  let legs = 0
+  let fastest = 0
+  let seenMs = away.firstMs
+  for (const [index, sight] of sights.entries()) {
+    const before = sights[index - 1]
+    if (before === undefined || before.place === sight.place) continue
+    const speed = speedKmh(km, sight.atMs - before.atMs)
+    // The first leg leads away from home: whoever comes home from a trip was no thief on it.
+    if (speed <= maxSpeedKmh || (legs === 0 && sight.place !== away.name)) continue
+    if (legs === 0) seenMs = sight.atMs
+    legs += 1
+    fastest = Math.max(fastest, speed)
+  }
+  return legs === 0 ? undefined : { home, away, km, speedKmh: fastest, returned: legs > 1, seenMs }
+}
+
+/** When two places were seen in use: in the profile last, and in each bucket of the recent usage first and last. */
+function sightsOf(sources: readonly PlacedSource[], { places }: Profile, names: readonly string[]): Sight[] {
+  const sights: Sight[] = []
+  for (const { name, lastMs } of places.places)
+    if (names.includes(name)) sights.push({ place: name, atMs: lastMs })
+  for (const { source, place } of sources) {
+    if (!names.includes(place.name)) continue
+    sights.push({ place: place.name, atMs: source.firstMs }, { place: place.name, atMs: source.lastMs })
+  }
+  return sights.toSorted((a, b) => a.atMs - b.atMs || (a.place < b.place ? -1 : 1))
+}

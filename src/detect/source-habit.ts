@@ -1,0 +1,96 @@
+import { DAY_MS, HOUR_MS } from '../usage/duration.ts'
+import type { SourceUsage } from '../usage/source.ts'
+
+/** Which addresses use a key, and how much of its work each does. */
+export interface SourceHabit {
+  /** At most ADDRESSES_MAX, in order of first sight; the one unseen for longest is forgotten first. */
+  readonly addresses: readonly KnownAddress[]
+  /** Successful requests of about the last SOURCE_SPANS_MS, and what the habit of the week would have made of the same hours. */
+  readonly made: Faded
+  readonly usual: Faded
+  /** Squares of `usual`, hour by hour: how many hours `usual` is made of. */
+  readonly usualSquares: Faded
+}
+
+export interface KnownAddress {
+  readonly address: string
+  readonly firstMs: number
+  readonly lastMs: number
+  /** Successful requests, faded to the end of the hour of `lastMs`. */
+  readonly made: Faded
+  readonly fadedToMs: number
+}
+
+/** One sum for each of SOURCE_SPANS_MS. */
+export type Faded = readonly number[]
+
+/** Half-lives of the sums: a drip of hours, a creep of days, and the shares that addresses usually have. */
+export const SOURCE_SPANS_MS = [4 * HOUR_MS, DAY_MS, 3 * DAY_MS] as const
+/** More addresses than this are an egress that rotates, and no address of it means anything. */
+export const ADDRESSES_MAX = 64
+/** An address unseen for so long is forgotten: it may be somebody else's by now. */
+const FORGOTTEN_AFTER_MS = 14 * DAY_MS
+
+export const NO_SOURCES: SourceHabit = {
+  addresses: [],
+  made: SOURCE_SPANS_MS.map(() => 0),
+  usual: SOURCE_SPANS_MS.map(() => 0),
+  usualSquares: SOURCE_SPANS_MS.map(() => 0),
+}
+
+/** The habit after one more closed hour with successful requests, or with none. `usual` is what the week's habit expected of it. */
+export function withSources(
+  habit: SourceHabit,
+  hour: { readonly hourMs: number; readonly made: number; readonly usual: number },
+  sources: readonly SourceUsage[],
+): SourceHabit {
+  return {
+    addresses: withAddresses(habit.addresses, hour.hourMs + HOUR_MS, sources),
+    made: plus(faded(habit.made, HOUR_MS), hour.made),
+    usual: plus(faded(habit.usual, HOUR_MS), hour.usual),
+    usualSquares: plus(faded(habit.usualSquares, HOUR_MS), hour.usual ** 2),
+  }
+}
+
+/** The sums as they are `ms` later when nothing is added. */
+export function faded(sums: Faded, ms: number): Faded {
+  return sums.map((sum, span) => rounded(sum * 0.5 ** (ms / (SOURCE_SPANS_MS[span] ?? 1))))
+}
+
+function plus(sums: Faded, more: number): Faded {
+  return sums.map((sum) => rounded(sum + more))
+}
+
+function withAddresses(
+  known: readonly KnownAddress[],
+  untilMs: number,
+  sources: readonly SourceUsage[],
+): readonly KnownAddress[] {
+  const used = sources.filter(({ requests, refused }) => requests > refused)
+  if (used.length === 0) return known
+  const byAddress = new Map(known.map((entry) => [entry.address, entry]))
+  for (const source of used) {
+    const before = byAddress.get(source.address)
+    const made = source.requests - source.refused
+    byAddress.set(source.address, {
+      address: source.address,
+      firstMs: before?.firstMs ?? source.firstMs,
+      lastMs: Math.max(before?.lastMs ?? -Infinity, source.lastMs),
+      made: plus(
+        before === undefined ? SOURCE_SPANS_MS.map(() => 0) : faded(before.made, untilMs - before.fadedToMs),
+        made,
+      ),
+      fadedToMs: untilMs,
+    })
+  }
+  const all = [...byAddress.values()].filter(({ lastMs }) => lastMs > untilMs - FORGOTTEN_AFTER_MS)
+  if (all.length <= ADDRESSES_MAX) return all
+  const kept = new Set(
+    all.toSorted((a, b) => b.lastMs - a.lastMs || (a.address < b.address ? -1 : 1)).slice(0, ADDRESSES_MAX),
+  )
+  return all.filter((entry) => kept.has(entry))
+}
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(6))
+}

@@ -1,0 +1,115 @@
+import { describe, expect, test } from 'vitest'
+import { impossibleTravel } from '../../src/detect/detectors/impossible-travel.ts'
+import { learnHour } from '../../src/detect/learn-hour.ts'
+import { distanceKm } from '../../src/detect/places.ts'
+import { emptyProfile, type Profile } from '../../src/detect/profile.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
+import type { SourceUsage } from '../../src/usage/source.ts'
+import { find, NOON_MS, rollup, source, usage } from './history.ts'
+
+const LONDON = { address: '81.2.69.142', country: 'GB', latitude: 51.5, longitude: -0.1 }
+const HANOI = { address: '14.160.0.1', country: 'VN', latitude: 21, longitude: 105.9 }
+const NOWHERE = { address: '10.0.0.1', country: undefined, latitude: undefined, longitude: undefined }
+const NOW_MS = NOON_MS + 50 * MINUTE_MS
+
+/** Ten days of use in every hour, in London unless told otherwise. */
+function habit(placesOf: (hourMs: number) => readonly Partial<SourceUsage>[] = () => [LONDON]): Profile {
+  const startMs = NOON_MS - 10 * DAY_MS
+  let profile = emptyProfile({ keyId: 'key-7', firstSeenMs: startMs, timeZone: 'UTC' })
+  for (let hourMs = startMs; hourMs < NOON_MS; hourMs += HOUR_MS) {
+    const sources = placesOf(hourMs).map((place) =>
+      source({ ...place, requests: 10, bucketMs: hourMs, firstMs: hourMs, lastMs: hourMs + 59 * MINUTE_MS }),
+    )
+    profile = learnHour(
+      profile,
+      { hourMs, rollups: [rollup({ requests: 20, bucketMs: hourMs })], sources, suspect: false },
+      'UTC',
+    )
+  }
+  return profile
+}
+
+function at(place: Partial<SourceUsage>, minute: number, more: Partial<SourceUsage> = {}): SourceUsage {
+  return source({ ...place, firstMs: NOON_MS + minute * MINUTE_MS, ...more })
+}
+
+function found(sources: readonly SourceUsage[], profile = habit(), settings = {}) {
+  return find(impossibleTravel, { usage: usage([{}], NOW_MS, sources), profile, nowMs: NOW_MS }, settings)
+}
+
+describe('impossible_travel', () => {
+  test('warns when a key is used far away and then at home again, faster than anybody travels', () => {
+    const [finding, ...others] = found([at(LONDON, 5), at(HANOI, 20), at(LONDON, 40)])
+    expect(others).toEqual([])
+    expect(finding).toMatchObject({
+      detector: 'impossible_travel',
+      severity: 'warning',
+      evidence: {
+        from: 'GB 51.5 -0.1',
+        to: 'VN 21.0 105.9',
+        returned: true,
+        addresses: ['14.160.0.1'],
+        requests: 1,
+      },
+    })
+    expect(finding?.summary).toContain('GB 51.5 -0.1 and in VN 21.0 105.9')
+  })
+
+  test('tells as info of a key that is not used at home again: it may have moved', () => {
+    expect(found([at(LONDON, 5), at(HANOI, 20)])[0]).toMatchObject({
+      severity: 'info',
+      evidence: { returned: false },
+    })
+  })
+
+  test('has the severity that the operator fixed', () => {
+    expect(found([at(LONDON, 5), at(HANOI, 20)], habit(), { severity: 'critical' })[0]?.severity).toBe(
+      'critical',
+    )
+  })
+
+  test('says nothing when there was time to travel', () => {
+    const slow = { max_speed_kmh: 1_000_000 }
+    expect(found([at(LONDON, 5), at(HANOI, 20), at(LONDON, 40)], habit(), slow)).toEqual([])
+  })
+
+  test('says nothing of places that are near each other', () => {
+    const paris = { address: '2.2.2.2', country: 'FR', latitude: 48.9, longitude: 2.3 }
+    expect(found([at(LONDON, 5), at(paris, 20), at(LONDON, 40)])).toEqual([])
+  })
+
+  test('does not take an unknown place for a far one', () => {
+    expect(found([at(LONDON, 5), at(NOWHERE, 20), at(LONDON, 40)])).toEqual([])
+  })
+
+  test('does not count refused requests', () => {
+    expect(found([at(LONDON, 5), at(HANOI, 20, { refused: 1 }), at(LONDON, 40)])).toEqual([])
+  })
+
+  test('says nothing of two places that were in use together before', () => {
+    const both = habit((hourMs) => (hourMs % DAY_MS === 0 ? [LONDON, HANOI] : [LONDON]))
+    const newHanoi = { ...HANOI, address: '14.160.0.2' }
+    expect(found([at(LONDON, 5), at(newHanoi, 20), at(LONDON, 40)], both)).toEqual([])
+  })
+
+  test('says nothing when the place of an address of the key itself changes', () => {
+    const moved = { ...HANOI, address: LONDON.address }
+    expect(found([at(moved, 20), at({ ...LONDON, address: '81.2.69.143' }, 5)])).toEqual([])
+  })
+
+  test('says nothing while the key is being learnt', () => {
+    const sources = [at(LONDON, 5), at(HANOI, 20), at(LONDON, 40)]
+    expect(found(sources, habit(), { min_history: '11d' })).toEqual([])
+    expect(found(sources, habit(), { min_events: 10_000_000 })).toEqual([])
+  })
+})
+
+test('distances are those of great circles', () => {
+  // London to Hanoi: 9,240 km by the great-circle formula with a mean radius of 6,371 km.
+  expect(distanceKm(LONDON, HANOI)).toBeGreaterThan(9_150)
+  expect(distanceKm(LONDON, HANOI)).toBeLessThan(9_330)
+  expect(distanceKm({ latitude: 0, longitude: 179.5 }, { latitude: 0, longitude: -179.5 })).toBeCloseTo(
+    111.2,
+    0,
+  )
+})
