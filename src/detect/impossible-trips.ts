@@ -2,9 +2,9 @@ import { DAY_MS, HOUR_MS } from '../usage/duration.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import {
   distanceKm,
+  isEverywhere,
   pairOf,
   placed,
-  PLACES_MAX,
   speedKmh,
   usesOf,
   TRAVEL_REACH_MS,
@@ -51,8 +51,7 @@ export function newTrips(
   thresholds: TripThresholds,
 ): Trip[] {
   const known = profile.places
-  // Somebody who is everywhere, or an egress that is, has no place to be away from.
-  if (known.places.length === 0 || known.places.length >= PLACES_MAX) return []
+  if (known.places.length === 0 || isEverywhere(known)) return []
   const own = ownAddresses(profile, nowMs)
   // Nearly always only the key's own addresses are in use, and then this is all that is done.
   if (usage.sources.every(({ address }) => own.has(address))) return []

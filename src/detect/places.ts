@@ -5,7 +5,7 @@ import type { SourceUsage } from '../usage/source.ts'
 export interface PlaceHabit {
   /** At most PLACES_MAX, in order of first sight; the one unseen for longest is forgotten first. */
   readonly places: readonly KnownPlace[]
-  /** At most PAIRS_MAX, the newest: two sites, a VPN and its user, a gateway with two exits. */
+  /** At most PAIRS_MAX, the oldest: two sites, a VPN and its user, a gateway with two exits. */
   readonly pairs: readonly KnownPair[]
 }
 
@@ -47,6 +47,7 @@ export const NO_PLACES: PlaceHabit = { places: [], pairs: [] }
 const SAME_PLACE_KM = 200
 /** A key that is used from more places than this is used from everywhere. */
 export const PLACES_MAX = 24
+/** And so is a key that is in use at more pairs of far places than this: which pair is new says nothing any more. */
 const PAIRS_MAX = 60
 /** Learnt at less than any speed that is alerted: what is learnt may be more than would be raised, never less. */
 const LEARNT_SPEED_KMH = 300
@@ -126,9 +127,8 @@ export function usesOf(sources: readonly PlacedSource[]): PlaceUse[] {
 export function withPlaces(habit: PlaceHabit, sources: readonly SourceUsage[]): PlaceHabit {
   const uses = usesOf(placed(sources, habit.places))
   if (uses.length === 0) return habit
-  const isEverywhere = habit.places.length >= PLACES_MAX
   const pairs = new Map(habit.pairs.map((pair) => [pairKey(pair), pair]))
-  for (const use of isEverywhere ? [] : uses) {
+  for (const use of isEverywhere(habit) ? [] : uses) {
     const others = [...uses, ...habit.places.filter(({ lastMs }) => lastMs > use.firstMs - TRAVEL_REACH_MS)]
     for (const other of others) {
       const km = distanceKm(use, other)
@@ -140,8 +140,13 @@ export function withPlaces(habit: PlaceHabit, sources: readonly SourceUsage[]): 
   }
   return {
     places: withUses(habit.places, uses),
-    pairs: pairs.size === habit.pairs.length ? habit.pairs : [...pairs.values()].slice(-PAIRS_MAX),
+    pairs: pairs.size === habit.pairs.length ? habit.pairs : [...pairs.values()].slice(0, PAIRS_MAX),
   }
+}
+
+/** True for a key that has no place to be away from: people all over the world, or an egress that is. */
+export function isEverywhere({ places, pairs }: PlaceHabit): boolean {
+  return places.length >= PLACES_MAX || pairs.length >= PAIRS_MAX
 }
 
 /** Milliseconds between two spans of use; 0 when they touch. */

@@ -102,6 +102,20 @@ describe('impossible_travel', () => {
     expect(found(sources, habit(), { min_history: '11d' })).toEqual([])
     expect(found(sources, habit(), { min_events: 10_000_000 })).toEqual([])
   })
+
+  test('judges no key that is used from everywhere: more pairs of far places than can be kept', () => {
+    const cities = Array.from({ length: 13 }, (_, index) => ({
+      address: `81.2.${index}.1`,
+      country: 'GB',
+      latitude: -60 + 10 * index,
+      longitude: -150 + 23 * index,
+    }))
+    const everywhere = habit((hourMs) =>
+      [0, 5, 7].map((step) => cities[(hourMs / HOUR_MS + step) % 13] ?? LONDON),
+    )
+    const home = cities[0] ?? LONDON
+    expect(found([at(home, 5), at(HANOI, 20), at(home, 40)], everywhere)).toEqual([])
+  })
 })
 
 test('distances are those of great circles', () => {
