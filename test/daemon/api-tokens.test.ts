@@ -1,11 +1,16 @@
-import { mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { apiTokens } from '../../src/daemon/api-tokens.ts'
 import { Secret } from '../../src/secret.ts'
 
-const freshDir = (): Promise<string> => mkdtemp(join(tmpdir(), 'keyhound-tokens-'))
+/** A directory that goes away with its test. */
+async function freshDir(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'kh-test-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  return directory
+}
 
 test('without tokens from the operator one is made, kept for its owner only, and the same at the next start', async () => {
   const dataDir = join(await freshDir(), 'made', 'on', 'demand')

@@ -1,6 +1,6 @@
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { Webhook } from 'standardwebhooks'
@@ -43,7 +43,7 @@ class Scenario {
       startSmtpSink(),
     ])
     slack.answerAlways({ body: 'ok' })
-    const configFile = join(await mkdtemp(join(tmpdir(), 'keyhound-e2e-')), 'alerts.yaml')
+    const configFile = join(await mkdtemp(join(tmpdir(), 'kh-test-')), 'alerts.yaml')
     await writeFile(
       configFile,
       `version: 1
@@ -131,6 +131,7 @@ revoke:
   async close(): Promise<void> {
     await Promise.all(this.daemons.map((daemon) => daemon.stop('SIGKILL')))
     await Promise.all([this.slack, this.siem, this.gateway, this.mail].map((sink) => sink.close()))
+    await rm(dirname(this.configFile), { recursive: true, force: true })
   }
 }
 

@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { startRedisServer } from '../harness/redis-server.ts'
 import { testDatabase } from '../harness/database.ts'
 import { eventually, KeyhoundProcess, runKeyhound } from './keyhound-process.ts'
@@ -12,7 +12,12 @@ afterEach(async () => {
   daemon = undefined
 })
 
-const freshDir = (): Promise<string> => mkdtemp(join(tmpdir(), 'keyhound-start-'))
+/** A directory that goes away with its test. */
+async function freshDir(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'kh-test-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  return directory
+}
 
 describe('start', () => {
   test('with a dead database ends with 1 and names the variable, without the password', async () => {
