@@ -17,16 +17,16 @@ export interface Spending {
 }
 
 /**
- * What a key spent in the rolling window that ends now: whole minutes for windows of up to two hours, else as
- * `spentSince`.
+ * What a key spent in the rolling window that ends now: whole minutes for windows of up to two hours, whole hours for
+ * up to two days, and beyond that whole UTC days at its old end.
  */
 export function spentWithin(judged: Judged, windowMs: number): Spending {
   return total(entriesWithin(judged, windowMs))
 }
 
-/** What a key spent since an instant; as `spentWithin` for windows of more than two hours. */
+/** What a key spent since the start of a period: exact to the hour, the ledger keeps the hours in which periods start. */
 export function spentSince(judged: Judged, startMs: number): Spending {
-  return total(entriesSince(judged, startMs))
+  return total(entriesSince(judged, startMs, { firstDayByHours: true }))
 }
 
 /**
@@ -58,7 +58,8 @@ interface Entries {
 
 function entriesWithin(judged: Judged, windowMs: number): Entries {
   const { usage, nowMs } = judged
-  if (windowMs > MINUTES_KEPT_MS) return entriesSince(judged, nowMs - windowMs)
+  // By whole days at its old end, also where the ledger happens to have hours: a rolling sum knows no calendar.
+  if (windowMs > MINUTES_KEPT_MS) return entriesSince(judged, nowMs - windowMs, { firstDayByHours: false })
   return {
     fromMs: bucketStart(nowMs) - windowMs + MINUTE_MS,
     entries: rollupsWithin(usage, windowMs, nowMs).map(entryOf),
@@ -69,7 +70,11 @@ function entriesWithin(judged: Judged, windowMs: number): Entries {
  * Never too much: where the time starts within a span that is kept whole, that span is left out. Spans are hours for the
  * last two days and where a month or week begins, and UTC days beyond: `fromMs` tells where the sum really begins.
  */
-function entriesSince({ profile, usage, nowMs }: Judged, startMs: number): Entries {
+function entriesSince(
+  { profile, usage, nowMs }: Judged,
+  startMs: number,
+  { firstDayByHours }: { readonly firstDayByHours: boolean },
+): Entries {
   const { hours, days } = profile.ledger
   const fromMs = ceilTo(startMs, HOUR_MS)
   const openFromMs = Math.max(fromMs, profile.learnedUntilMs)
@@ -83,7 +88,7 @@ function entriesSince({ profile, usage, nowMs }: Judged, startMs: number): Entri
   // do not cover whole is taken as a day.
   const daysFromMs = ceilTo(startMs, DAY_MS)
   const daysUntilMs = Math.max(daysFromMs, Math.floor(keptFromMs / DAY_MS) * DAY_MS + DAY_MS)
-  const firstDay = restOfDay(profile, fromMs)
+  const firstDay = firstDayByHours ? restOfDay(profile, fromMs) : undefined
   return {
     fromMs: firstDay === undefined ? daysFromMs : fromMs,
     entries: [
