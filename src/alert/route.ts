@@ -1,15 +1,11 @@
 import type { DetectorName, Severity } from '../detect/finding.ts'
 import type { KeyAttributes } from '../usage/event.ts'
-import { matchesPattern } from './pattern.ts'
+import { matchesKey, type KeyMatch } from './pattern.ts'
 
 /** What a route looks at. A field that is absent matches everything; a list matches when one of it does. */
-export interface RouteMatch {
+export interface RouteMatch extends KeyMatch {
   readonly severity?: readonly Severity[] | undefined
   readonly detector?: readonly DetectorName[] | undefined
-  /** Patterns with `*` as a wildcard, also for the next two. */
-  readonly key_id?: readonly string[] | undefined
-  readonly team_id?: readonly string[] | undefined
-  readonly environment?: readonly string[] | undefined
 }
 
 export interface Route {
@@ -40,13 +36,6 @@ function matches(match: RouteMatch, { severity, detector, key }: Routable): bool
   return (
     (match.severity === undefined || match.severity.includes(severity)) &&
     (match.detector === undefined || match.detector.includes(detector)) &&
-    matchesAny(match.key_id, key.keyId) &&
-    matchesAny(match.team_id, key.teamId) &&
-    matchesAny(match.environment, key.environment)
+    matchesKey(match, key)
   )
-}
-
-function matchesAny(patterns: readonly string[] | undefined, value: string | undefined): boolean {
-  if (patterns === undefined) return true
-  return value !== undefined && patterns.some((pattern) => matchesPattern(pattern, value))
 }

@@ -1,4 +1,4 @@
-import { matchesPattern } from '../alert/pattern.ts'
+import { matchesKey, type KeyMatch } from '../alert/pattern.ts'
 import type { DetectorSettings } from '../detect/detector.ts'
 import type { DetectorName } from '../detect/finding.ts'
 import type { KeyAttributes } from '../usage/event.ts'
@@ -6,11 +6,7 @@ import type { Config } from './config.ts'
 
 /** Settings of detectors that differ for the keys that match. */
 export interface DetectorOverride {
-  readonly match: {
-    readonly key_id?: readonly string[] | undefined
-    readonly team_id?: readonly string[] | undefined
-    readonly environment?: readonly string[] | undefined
-  }
+  readonly match: KeyMatch
   /** Only what was written, parsed: no defaults, they would undo an earlier override. */
   readonly detectors: ReadonlyMap<DetectorName, Readonly<Record<string, unknown>>>
 }
@@ -24,7 +20,7 @@ export function settingsFor(
 ): (key: KeyAttributes) => ReadonlyMap<DetectorName, DetectorSettings> {
   const merged = new Map<string, ReadonlyMap<DetectorName, DetectorSettings>>()
   return (key) => {
-    const matching = config.overrides.filter(({ match }) => matches(match, key))
+    const matching = config.overrides.filter(({ match }) => matchesKey(match, key))
     if (matching.length === 0) return config.detectors
     const cacheKey = matching.map((override) => config.overrides.indexOf(override)).join()
     const known = merged.get(cacheKey)
@@ -33,20 +29,6 @@ export function settingsFor(
     merged.set(cacheKey, settings)
     return settings
   }
-}
-
-function matches({ key_id, team_id, environment }: DetectorOverride['match'], key: KeyAttributes): boolean {
-  return (
-    matchesAny(key_id, key.keyId) &&
-    matchesAny(team_id, key.teamId) &&
-    matchesAny(environment, key.environment)
-  )
-}
-
-/** A key of which the team or environment is not known matches no pattern for it, not even `*`. */
-function matchesAny(patterns: readonly string[] | undefined, value: string | undefined): boolean {
-  if (patterns === undefined) return true
-  return value !== undefined && patterns.some((pattern) => matchesPattern(pattern, value))
 }
 
 function merge(

@@ -1,9 +1,7 @@
 import { pino, type Logger } from 'pino'
+import type { LogLevel } from '../config/env.ts'
 
 export type { Logger } from 'pino'
-
-export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** JSON lines on standard error: standard output belongs to data. What might hold a secret is cut out by name. */
 export function createLog(level: LogLevel): Logger {
