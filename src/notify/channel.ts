@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { RemoteError } from '../outbound/remote-error.ts'
 import type { Alert } from '../alert/alert.ts'
 import type { Notification } from '../alert/notification.ts'
 
@@ -43,23 +44,7 @@ export interface ChannelTools {
   readonly links?: ((alert: Alert) => Readonly<Record<string, string>>) | undefined
 }
 
-/** A message could not be handed over. `retryable` false means that no later try can succeed. */
-export class DeliveryError extends Error {
+/** A message could not be handed over. */
+export class DeliveryError extends RemoteError {
   override readonly name = 'DeliveryError'
-  readonly retryable: boolean
-  /** What the other side asked for with Retry-After, in milliseconds. */
-  readonly retryAfterMs: number | undefined
-
-  constructor(
-    message: string,
-    options: {
-      readonly retryable: boolean
-      readonly retryAfterMs?: number | undefined
-      readonly cause?: unknown
-    },
-  ) {
-    super(message, { cause: options.cause })
-    this.retryable = options.retryable
-    this.retryAfterMs = options.retryAfterMs
-  }
 }

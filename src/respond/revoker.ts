@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { RemoteError } from '../outbound/remote-error.ts'
 
 /** What is asked of a gateway or provider about one key. `requestId` is the same on every retry. */
 export interface RevokerCall {
@@ -41,21 +42,6 @@ export interface RevokerTools {
 }
 
 /** The key could not be revoked or restored. */
-export class RevokerError extends Error {
+export class RevokerError extends RemoteError {
   override readonly name = 'RevokerError'
-  readonly retryable: boolean
-  readonly retryAfterMs: number | undefined
-
-  constructor(
-    message: string,
-    options: {
-      readonly retryable: boolean
-      readonly retryAfterMs?: number | undefined
-      readonly cause?: unknown
-    },
-  ) {
-    super(message, { cause: options.cause })
-    this.retryable = options.retryable
-    this.retryAfterMs = options.retryAfterMs
-  }
 }
