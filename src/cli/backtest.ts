@@ -1,14 +1,11 @@
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { BacktestAlert } from '../backtest/backtest.ts'
-import { diffLines, diffReport, diffTable } from '../backtest/diff-report.ts'
 import { fileEvents, storedEvents } from '../backtest/event-source.ts'
-import { htmlReport } from '../backtest/html-report.ts'
 import { NO_LABELS, parseLabels, type Labels } from '../backtest/labels.ts'
-import { backtestReport, reportTable, type BacktestReport } from '../backtest/report.ts'
-import { runBacktest, type BacktestSummary } from '../backtest/run-backtest.ts'
-import { scoreTable } from '../backtest/score-table.ts'
-import { scoreAlerts, type LevelScore, type ScoredAlert } from '../backtest/score.ts'
+import { backtestReport } from '../backtest/report.ts'
+import { runBacktest } from '../backtest/run-backtest.ts'
+import { scoreAlerts, type ScoredAlert } from '../backtest/score.ts'
 import { UsageTrail } from '../backtest/usage-trail.ts'
 import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
@@ -18,6 +15,13 @@ import { bundledPriceList } from '../enrich/price.ts'
 import { createEventReader } from '../store/postgres/event-reader.ts'
 import type { UsageEvent } from '../usage/event.ts'
 import { TIMESTAMP_END_MS, TIMESTAMP_MIN_MS } from '../usage/timestamp.ts'
+import {
+  judgeBudget,
+  printReports,
+  tellSummary,
+  writeReport,
+  type BacktestFormat,
+} from './backtest-output.ts'
 import { instantOption } from './instant-option.ts'
 import { startProgress, type Progress } from './progress.ts'
 import { withSession } from './with-session.ts'
@@ -33,7 +37,7 @@ interface Options {
   readonly config?: readonly string[]
   readonly from?: number
   readonly to?: number
-  readonly format: 'table' | 'json' | 'ndjson'
+  readonly format: BacktestFormat
   readonly labels?: string
   readonly budget?: number
   readonly report?: string
@@ -160,7 +164,7 @@ async function backtest(options: Options, { configs, labels }: Setup, source: So
     onEvent: trail === undefined ? undefined : (event) => trail.add(event),
   })
   source.progress.end()
-  tell(summary, { rejected: source.rejected(), failures })
+  tellSummary(summary, { rejected: source.rejected(), failures })
   if (failures > 0) process.exitCode = 1
   const ladders = scores
     ? raised.map(({ slim }) =>
@@ -175,69 +179,10 @@ async function backtest(options: Options, { configs, labels }: Setup, source: So
     }),
     config: nameOf(configs[side]),
   }))
-  print(options.format, reports)
+  printReports(options.format, reports)
   if (options.report !== undefined && trail !== undefined)
     await writeReport(options.report, { reports, labels, trail })
-  judge(options.budget, ladders.at(-1))
-}
-
-type NamedReport = BacktestReport & { readonly config: string }
-
-function print(format: Options['format'], [a, b]: readonly NamedReport[]): void {
-  if (a === undefined) return
-  if (b === undefined) {
-    const { config: _, ...report } = a
-    if (format === 'json') process.stdout.write(`${JSON.stringify(report)}\n`)
-    else if (format === 'table') process.stdout.write(reportTable(report))
-    // The alerts have been written as they came.
-    else if (report.scores !== undefined) console.error(scoreTable(report.scores).join('\n'))
-    return
-  }
-  const both = diffReport(a, b)
-  if (format === 'json') process.stdout.write(`${JSON.stringify(both)}\n`)
-  else process.stdout.write(format === 'ndjson' ? diffLines(both) : diffTable(both))
-}
-
-async function writeReport(
-  file: string,
-  {
-    reports,
-    labels,
-    trail,
-  }: {
-    readonly reports: readonly NamedReport[]
-    readonly labels: Labels | undefined
-    readonly trail: UsageTrail
-  },
-): Promise<void> {
-  const [a, b] = reports
-  const report = b ?? a
-  if (a === undefined || report === undefined) return
-  const page = htmlReport({
-    report,
-    config: report.config,
-    labels,
-    chartOf: (alert) => trail.chartOf(alert),
-    compared: b === undefined ? undefined : { with: a.config, diff: diffReport(a, b).diff },
-  })
-  try {
-    await writeFile(file, page)
-  } catch (cause) {
-    throw new Error(`cannot write the report: ${messageOf(cause)}`, { cause })
-  }
-  console.error(`report: ${file}`)
-}
-
-/** Tells what was measured against the budget, and fails when it is exceeded. */
-function judge(budget: number | undefined, ladder: readonly LevelScore[] | undefined): void {
-  const warning = ladder?.find(({ severity }) => severity === 'warning')
-  if (budget === undefined || warning === undefined) return
-  const rate = warning.false_per_100_key_days
-  const isOver = rate > budget
-  console.error(
-    `${warning.false_alerts} false alerts of warning and worse, ${rate.toFixed(2)} per 100 key-days: ${isOver ? 'over' : 'within'} the budget of ${budget}`,
-  )
-  if (isOver) process.exitCode = 1
+  judgeBudget(options.budget, ladders.at(-1))
 }
 
 function slimOf({ detector, key_id, at, severity }: BacktestAlert): ScoredAlert {
@@ -283,25 +228,6 @@ async function* counted(
     yield batch
     events += batch.length
     progress.update(events)
-  }
-}
-
-function tell(
-  summary: BacktestSummary,
-  { rejected, failures }: { rejected: number; failures: number },
-): void {
-  const { events, duplicates, late } = summary
-  const parts = [
-    `${events} events`,
-    ...(duplicates > 0 ? [`${duplicates} of them repeats`] : []),
-    ...(rejected > 0 ? [`${rejected === 1 ? '1 line' : `${rejected} lines`} rejected`] : []),
-    ...(failures > 0 ? [`${failures} judgements failed`] : []),
-  ]
-  console.error(parts.join(', '))
-  if (late > 0) {
-    console.error(
-      `${late} events were older than an hour that had been learnt and are not taught: is the file in order of time?`,
-    )
   }
 }
 
