@@ -147,9 +147,10 @@ function judgingOnlyChanges(store: MemoryEngineStore): EngineStore {
     activeUsage: (_shard, range) => Promise.resolve(store.changedUsage(range)),
     profiles: (keyIds) => store.profiles(keyIds),
     unlearntHours: (shard, range) => store.unlearntHours(shard, range),
+    silentKeys: (shard, range) => store.silentKeys(shard, range),
     saveProfiles: (profiles) => store.saveProfiles(profiles),
     openAlerts: (shard) => store.openAlerts(shard),
-    commit: (decisions, plan) => store.commit(decisions, plan),
+    commit: (decisions) => store.commit(decisions),
   }
 }
 

@@ -11,16 +11,16 @@ import { tickSettings } from '../config/tick-settings.ts'
 import type { Session } from '../daemon/session.ts'
 import { explain, type Explanation } from '../detect/explain.ts'
 import { emptyProfile, historyOf } from '../detect/profile.ts'
+import { calibrationToJson } from '../detect/readiness.ts'
 import { DETECTORS } from '../detect/registry.ts'
 import type { Check } from '../detect/trace.ts'
 import { createEnricher } from '../enrich/enrich-event.ts'
 import { geoLitePlaces } from '../enrich/place.ts'
 import { bundledPriceList } from '../enrich/price.ts'
-import { createEngineStore } from '../store/postgres/engine-store.ts'
 import { createEventReader } from '../store/postgres/event-reader.ts'
 import { keyHashSecret } from '../store/postgres/key-hash-secret.ts'
+import { recentUsageOf } from '../store/postgres/recent-usage.ts'
 import type { UsageEvent } from '../usage/event.ts'
-import { RECENT_USAGE_MS } from '../usage/key-usage.ts'
 import { hashSecretsIn } from '../usage/secret-key-id.ts'
 import { TIMESTAMP_MIN_MS } from '../usage/timestamp.ts'
 import { instantOption } from './instant-option.ts'
@@ -118,11 +118,7 @@ async function fromDatabase({ database, operators }: Session, asked: Question): 
   const detail = await operators.key(keyId)
   if (detail === undefined) return undefined
   const nowMs = systemClock.nowMs()
-  const active = await createEngineStore(database).activeUsage(
-    { index: 0, count: 1 },
-    { activeSinceMs: nowMs - RECENT_USAGE_MS, nowMs },
-  )
-  const usage = active.find(({ key }) => key.keyId === keyId) ?? { key: detail.key, rollups: [], sources: [] }
+  const usage = await recentUsageOf(database, detail.key, nowMs)
   const { settingsFor, timeZoneFor } = tickSettings(asked.config, () => nowMs)
   const profile =
     detail.profile ??
@@ -150,7 +146,10 @@ function asJson({ usage, profile, atMs, explanations, basis, alerts }: Told): st
     at: new Date(atMs).toISOString(),
     basis,
     history: historyOf(profile, atMs),
-    detectors: explanations,
+    detectors: explanations.map(({ calibration, ...explanation }) => ({
+      ...explanation,
+      calibration: calibration === undefined ? null : calibrationToJson(calibration),
+    })),
     alerts: alerts.map(({ at, detector, severity, summary }) => ({ detector, at, severity, summary })),
   }
   return `${JSON.stringify(shown, undefined, 2)}\n`
@@ -166,7 +165,7 @@ function asText({ usage, profile, atMs, explanations, basis, alerts }: Told, sho
     '',
     ...explanations.flatMap((explanation) => [
       `${explanation.detector.padEnd(width)}  ${VERDICTS[explanation.verdict].padEnd(VERDICT_WIDTH)}  ${explanation.because}`,
-      ...(showsChecks ? explanation.checks.map((check) => `${' '.repeat(width)}  ${checkLine(check)}`) : []),
+      ...(showsChecks ? detailsOf(explanation).map((line) => `${' '.repeat(width)}  ${line}`) : []),
     ]),
     ...(alerts.length === 0
       ? []
@@ -189,6 +188,16 @@ const VERDICTS: Readonly<Record<Explanation['verdict'], string>> = {
   failed: 'FAILED',
 }
 const VERDICT_WIDTH = Math.max(...Object.values(VERDICTS).map((text) => text.length))
+
+/** The comparisons, and from which score on a finding is a warning. */
+function detailsOf({ checks, calibration }: Explanation): string[] {
+  const lines = checks.map(checkLine)
+  if (calibration === undefined) return lines
+  const { threshold, falseAlertsPer100KeyDays, scale } = calibration
+  const past = scale === undefined ? '' : `; its past strays ${scale} times as far as the model says`
+  const budget = `${Number(falseAlertsPer100KeyDays.toPrecision(3))} false alerts per 100 key-days`
+  return [...lines, `a warning from score ${threshold} on, for ${budget}${past}`]
+}
 
 function checkLine({ what, holds, observed, needed, setting }: Check): string {
   const shown = typeof observed === 'object' ? JSON.stringify(observed) : String(observed)

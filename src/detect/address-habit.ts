@@ -1,6 +1,7 @@
 import { DAY_MS } from '../usage/duration.ts'
 import { bucketStart } from '../usage/rollup.ts'
 import type { SourceUsage } from '../usage/source.ts'
+import { sixDigits } from './six-digits.ts'
 
 /**
  * How many distinct addresses use the key in a day (UTC). The addresses themselves are not kept: each marks one of
@@ -20,7 +21,14 @@ export interface AddressHabit {
   readonly peak: number
 }
 
-export const NO_ADDRESSES: AddressHabit = { dayMs: 0, slots: [], suspect: false, days: 0, sum: 0, peak: 0 }
+export const NO_ADDRESSES: AddressHabit = {
+  dayMs: 0,
+  slots: [],
+  suspect: false,
+  days: 0,
+  sum: 0,
+  peak: 0,
+}
 
 const SLOTS = 4_096
 /** A profile stays small whatever a key does: beyond this the number of addresses is "so many or more". */
@@ -50,8 +58,20 @@ export function withAddresses(
 /** Distinct addresses of the day of `nowMs`: those learnt, and those of `open`. */
 export function addressesToday(habit: AddressHabit, open: readonly SourceUsage[], nowMs: number): number {
   const dayMs = bucketStart(nowMs, DAY_MS)
-  const opened = slotsOf(open.filter((source) => source.bucketMs >= dayMs && source.firstMs <= nowMs))
-  return countOf(united(habit.dayMs === dayMs ? habit.slots : [], opened))
+  const learnt = habit.dayMs === dayMs ? habit.slots : []
+  const opened = new Set<number>()
+  for (const { bucketMs, firstMs, requests, refused, address } of open) {
+    if (bucketMs < dayMs || firstMs > nowMs || requests <= refused) continue
+    const slot = slotOf(address)
+    if (!learnt.includes(slot)) opened.add(slot)
+  }
+  return countOf(Math.min(SLOTS_KEPT, learnt.length + opened.size))
+}
+
+/** No less than `addressesToday`, for a key that was lately used from `recent` addresses. */
+export function addressesAtMost(habit: AddressHabit, recent: number, nowMs: number): number {
+  const learnt = habit.dayMs === bucketStart(nowMs, DAY_MS) ? habit.slots.length : 0
+  return countOf(Math.min(SLOTS_KEPT, learnt + recent))
 }
 
 /** What is usual for a day: the mean, and the fading peak; the newest day counts only once it is over. */
@@ -70,9 +90,9 @@ function nextDay(habit: AddressHabit, dayMs: number): AddressHabit {
     dayMs,
     slots: [],
     suspect: false,
-    days: rounded(days * fade),
-    sum: rounded(sum * fade),
-    peak: rounded(peak * fade),
+    days: sixDigits(days * fade),
+    sum: sixDigits(sum * fade),
+    peak: sixDigits(peak * fade),
   }
 }
 
@@ -80,7 +100,7 @@ function nextDay(habit: AddressHabit, dayMs: number): AddressHabit {
 function taught(habit: AddressHabit): Pick<AddressHabit, 'days' | 'sum' | 'peak'> {
   const { days, sum, peak } = habit
   if (habit.suspect || habit.slots.length === 0) return { days, sum, peak }
-  const count = countOf(habit.slots)
+  const count = countOf(habit.slots.length)
   return { days: days + 1, sum: sum + count, peak: Math.max(peak, count) }
 }
 
@@ -88,8 +108,8 @@ function taught(habit: AddressHabit): Pick<AddressHabit, 'days' | 'sum' | 'peak'
  * Linear counting (Whang et al., 1990): n = -m ln(1 - k / m) addresses mark k of m slots. Exact for a few, within 2 %
  * at 1,000.
  */
-function countOf(slots: readonly number[]): number {
-  return Math.round(-SLOTS * Math.log1p(-slots.length / SLOTS))
+function countOf(slots: number): number {
+  return Math.round(-SLOTS * Math.log1p(-slots / SLOTS))
 }
 
 function united(slots: readonly number[], more: ReadonlySet<number>): readonly number[] {
@@ -121,8 +141,4 @@ function firstGroups(address: string): string {
   const gap =
     tail === undefined ? [] : Array<string>(Math.max(0, 8 - groups.length - behind.length)).fill('0')
   return [...groups, ...gap, ...behind].slice(0, 4).join(':')
-}
-
-function rounded(value: number): number {
-  return Number(value.toPrecision(6))
 }

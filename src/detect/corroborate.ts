@@ -60,14 +60,19 @@ export function corroborate(
 type Piece = Pick<Finding, 'detector' | 'scope' | 'severity'>
 
 function agrees(finding: Piece, other: Piece): boolean {
-  const kind = kindOf(finding)
-  const otherKind = kindOf(other)
+  const kind = evidenceKind(finding)
+  const otherKind = evidenceKind(other)
   if (kind === undefined || otherKind === undefined || kind === otherKind) return false
-  // Whoever travels works at other hours: place and time are one event unless each is strong by itself.
   const isWeak = severityRank(other.severity) < severityRank('warning')
-  return !(isWeak && (otherKind === 'time' || kind === 'time'))
+  // Whoever travels works at other hours, and has rested on the way: these are one event unless each is strong by itself.
+  const isJourney = kind === 'dormancy' && otherKind === 'place'
+  return !(isWeak && (otherKind === 'time' || kind === 'time' || isJourney))
 }
 
-function kindOf({ detector, scope }: Pick<Finding, 'detector' | 'scope'>): EvidenceKind | undefined {
+/** What the evidence is about; undefined for limits and lists of the operator, which are none. */
+export function evidenceKind({
+  detector,
+  scope,
+}: Pick<Finding, 'detector' | 'scope'>): EvidenceKind | undefined {
   return detector === 'volume_spike' && scope === 'new_addresses' ? 'address' : KINDS[detector]
 }

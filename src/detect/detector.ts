@@ -9,6 +9,8 @@ export interface DetectorSettings {
   readonly enabled: boolean
   /** `auto`: graded by the detector, and raised by corroboration. */
   readonly severity: Severity | 'auto'
+  /** Its part of the alert budget, for detectors that have one: false alerts of severity warning and up (alert-budget.ts). */
+  readonly false_alerts_per_100_key_days?: number | undefined
 }
 
 /** What a detector may look at. Nothing else: no clock, no store, no environment. */
@@ -31,6 +33,8 @@ export interface Detector {
   readonly description: string
   /** Strict object, every setting with a default and a description. */
   readonly settings: z.ZodObject
+  /** It judges by what is missing, or by a share of what there is: it is not asked while usage does not arrive as it should. */
+  readonly restsOnSilence?: boolean
   /**
    * Findings at `nowMs`, one per scope at the most; an empty list when all is usual or still being learnt. Never throws
    * on valid usage. Its comparisons are noted in `trace`, when there is one, and are the same without.
@@ -43,6 +47,7 @@ export function defineDetector<Schema extends z.ZodObject>(detector: {
   readonly name: DetectorName
   readonly description: string
   readonly settings: Schema
+  readonly restsOnSilence?: boolean
   detect(detection: Detection<z.output<Schema> & DetectorSettings>, trace?: Trace): Finding[]
 }): Detector {
   // Sound because settings reach a detector only through its own schema (config/overrides.ts parses them with it).

@@ -41,6 +41,43 @@ export function expectedVolume(profile: Profile, fromMs: number, toMs: number): 
   return { mean, size: sizeOf(profile, { evidence, windowMs: toMs - fromMs }) }
 }
 
+/** Whole days differ by so much whatever their hours say: variance of the level over its square. */
+const DAY_SPREAD = 0.03
+/** The hours of a window speak for one another's slots: shrinkage has pooled them. */
+const POOLED_EVIDENCE = 4
+
+/**
+ * What is usual for the key in a window of hours that it has already learnt: without the level of the last day and without
+ * what the hours of the window itself taught of its spread, for they are what is judged. Hours stray apart from one
+ * another, so their sum strays less than one of them; the level of days does not.
+ */
+export function expectedLongVolume(
+  profile: Profile,
+  {
+    fromMs,
+    endMs,
+    made,
+  }: { readonly fromMs: number; readonly endMs: number; readonly made: ReadonlyMap<number, number> },
+): ExpectedVolume & { readonly spread: number } {
+  let mean = 0
+  let evidence = 0
+  let { excess, squares } = profile.volume
+  for (let hourMs = fromMs; hourMs < endMs; hourMs += HOUR_MS) {
+    const slot = hourOfWeek(hourMs, profile.timeZone)
+    const usual = usualRate(profile.week, slot)
+    mean += (usual * (Math.min(endMs, hourMs + HOUR_MS) - hourMs)) / HOUR_MS
+    evidence += taughtWeight(profile.week.taught[slot] ?? 0)
+    if (hourMs >= profile.learnedUntilMs) continue
+    const requests = made.get(hourMs) ?? 0
+    // Never below nothing: an hour under alert taught no spread, and none must be taken back for it.
+    excess = Math.max(0, excess - Math.max(0, (requests - usual) ** 2 - requests))
+    squares = Math.max(0, squares - usual ** 2)
+  }
+  const spread = spreadOf({ ...profile, volume: { ...profile.volume, excess, squares } })
+  const hours = Math.max(1, (endMs - fromMs) / HOUR_MS)
+  return { mean, spread, size: 1 / (spread / hours + DAY_SPREAD + 1 / (POOLED_EVIDENCE * evidence + 2)) }
+}
+
 /** How bursty the key is: 1/k of its hours above what Poisson allows; 0 is Poisson, above 0.67 needs the peak guard. */
 export function spreadOf(profile: Profile): number {
   const { excess, squares } = profile.volume
@@ -70,9 +107,36 @@ export function habitualRate(week: WeekHabit, slot: number): number {
 }
 
 function usualRate(week: WeekHabit, slot: number): number {
-  const mean = meanRate(week)
+  const rates = ratesOf(week)
+  const known = rates.usual.get(slot)
+  if (known !== undefined) return known
+  const { mean } = rates
   const neighbours = Math.max(slotRate(week, around(slot - 1), mean), slotRate(week, around(slot + 1), mean))
-  return Math.max(slotRate(week, slot, mean), NEIGHBOUR_SHARE * neighbours)
+  const usual = Math.max(slotRate(week, slot, mean), NEIGHBOUR_SHARE * neighbours)
+  rates.usual.set(slot, usual)
+  return usual
+}
+
+interface Rates {
+  readonly mean: number
+  /** `usualRate` of the slots that were asked for. */
+  readonly usual: Map<number, number>
+}
+
+/** Remembered per habit: it changes once an hour, and every tick asks for the same two or three slots. */
+const rates = new WeakMap<WeekHabit, Rates>()
+
+function ratesOf(week: WeekHabit): Rates {
+  const known = rates.get(week)
+  if (known !== undefined) return known
+  const fresh = { mean: computeMeanRate(week), usual: new Map<number, number>() }
+  rates.set(week, fresh)
+  return fresh
+}
+
+/** Successful requests an hour, over the whole week. */
+export function meanRate(week: WeekHabit): number {
+  return ratesOf(week).mean
 }
 
 function slotRate(week: WeekHabit, slot: number, mean: number): number {
@@ -97,7 +161,7 @@ function hourOfDayRate(week: WeekHabit, slot: number, mean: number): number {
   return requests / weight
 }
 
-function meanRate(week: WeekHabit): number {
+function computeMeanRate(week: WeekHabit): number {
   let requests = 0
   let weight = 0
   for (let slot = 0; slot < HOURS_OF_WEEK; slot += 1) {

@@ -1,9 +1,9 @@
-import { formatDuration } from '../usage/duration.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
+import { calibrationOf, withinBudget, type Calibration } from './alert-budget.ts'
 import type { Detector, DetectorSettings } from './detector.ts'
 import type { DetectorName, Finding } from './finding.ts'
-import { historyOf, type Profile } from './profile.ts'
-import { grouped } from './sentence.ts'
+import { learningChecks } from './learning-checks.ts'
+import type { Profile } from './profile.ts'
 import { Trace, type Check } from './trace.ts'
 
 /** What one detector said of a key at a time, and why it said no more. */
@@ -16,6 +16,8 @@ export interface Explanation {
   readonly verdict: 'fired' | 'off' | 'learning' | 'not_applicable' | 'below_floor' | 'usual' | 'failed'
   /** One sentence: the finding's, or what was missing. Plain text; may hold text that an attacker chose. */
   readonly because: string
+  /** The score from which it is a warning, and what that rests on; for detectors within the alert budget. */
+  readonly calibration?: Calibration | undefined
   /**
    * The comparisons behind it, in the order in which they were made. Empty for a detector that notes none: then only its
    * learning state and its findings are known.
@@ -52,8 +54,17 @@ function explainOne(detector: Detector, judged: Judged, settings: DetectorSettin
   const trace = new Trace()
   trace.checks.push(...learningChecks(detector.name, judged, settings))
   try {
-    const findings = detector.detect({ ...judged, settings }, trace)
-    return { detector: detector.name, ...verdictOf(findings, trace.checks), checks: trace.checks, findings }
+    const calibration = calibrationOf(detector.name, settings, judged.profile)
+    const findings = detector
+      .detect({ ...judged, settings }, trace)
+      .map((finding) => withinBudget(finding, calibration))
+    return {
+      detector: detector.name,
+      ...verdictOf(findings, trace.checks),
+      calibration,
+      checks: trace.checks,
+      findings,
+    }
   } catch (error) {
     return { ...base, verdict: 'failed', because: `failed: ${String(error)}`, checks: trace.checks }
   }
@@ -87,33 +98,6 @@ function decisive(checks: readonly Check[]): Check | undefined {
   return checks
     .filter((check) => !check.holds)
     .toSorted((a, b) => ORDER.indexOf(b.kind) - ORDER.indexOf(a.kind))[0]
-}
-
-/** How much is missing of the learning period, for a detector that has one. The same comparisons as isLearning. */
-function learningChecks(name: DetectorName, { profile, nowMs }: Judged, settings: DetectorSettings): Check[] {
-  const checks: Check[] = []
-  if ('min_history' in settings && typeof settings.min_history === 'number') {
-    const needed = settings.min_history
-    checks.push({
-      kind: 'learning',
-      what: 'days the key has been known',
-      holds: nowMs - profile.firstSeenMs >= needed,
-      observed: historyOf(profile, nowMs).days,
-      needed: `at least ${formatDuration(needed)}`,
-      setting: `detectors.${name}.min_history: ${formatDuration(needed)}`,
-    })
-  }
-  if ('min_events' in settings && typeof settings.min_events === 'number') {
-    checks.push({
-      kind: 'learning',
-      what: 'requests learnt',
-      holds: profile.events >= settings.min_events,
-      observed: profile.events,
-      needed: `at least ${grouped(settings.min_events)}`,
-      setting: `detectors.${name}.min_events: ${settings.min_events}`,
-    })
-  }
-  return checks
 }
 
 function shown(value: Check['observed']): string {

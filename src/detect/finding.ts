@@ -13,14 +13,25 @@ export const DETECTOR_NAMES = [
   'distinct_addresses',
   'key_age',
   'unpriced_traffic',
+  'key_silent',
+  'slow_drift',
 ] as const
-export type DetectorName = (typeof DETECTOR_NAMES)[number]
+
+/** Alerts that no detector finds: a revoked key that is still in use (respond/watch.ts). It has no settings. */
+export const RESPONSE_ALERT = 'revoke_not_effective'
+
+export type DetectorName = (typeof DETECTOR_NAMES)[number] | typeof RESPONSE_ALERT
 
 /**
- * Detectors that hold a key against a rule of the operator's. Their alerts say nothing about whether the use is
- * the key's own, so hours under them are taught like any other.
+ * Detectors that hold a key against a rule of the operator's, or tell that it is not used. Their alerts say nothing about
+ * whether use is the key's own, so hours under them are taught like any other.
  */
-export const LIMIT_DETECTORS: readonly DetectorName[] = ['spend_threshold', 'key_age', 'unpriced_traffic']
+export const LIMIT_DETECTORS: readonly DetectorName[] = [
+  'spend_threshold',
+  'key_age',
+  'unpriced_traffic',
+  'key_silent',
+]
 
 export const SEVERITIES = ['info', 'warning', 'critical'] as const
 export type Severity = (typeof SEVERITIES)[number]
@@ -65,6 +76,11 @@ export interface Finding {
   /** Tells apart alerts of one detector on one key that live their own lives (`1d:10` of spend_threshold); else ''. */
   readonly scope: string
   readonly severity: Severity
+  /**
+   * How rarely this happens to this key by itself, the same for every detector (score.ts): 2 is once in 100 days of the
+   * key, 3 once in 1,000. Left out for limits of the operator: how often they are reached says nothing of the key.
+   */
+  readonly score?: number
   /** One sentence that an engineer understands at 3 a.m. Plain text; may hold text that an attacker chose. */
   readonly summary: string
   readonly evidence: Evidence

@@ -1,6 +1,9 @@
 import { DAY_MS, HOUR_MS } from '../usage/duration.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
+import { digestOf } from '../usage/usage-digest.ts'
+import { isKnownTravel, type FarPair } from './known-travel.ts'
 import {
+  AIRLINER_KMH,
   distanceKm,
   isEverywhere,
   pairOf,
@@ -10,10 +13,12 @@ import {
   TRAVEL_REACH_MS,
   type Coordinates,
   type KnownPair,
+  type PlaceHabit,
   type PlacedSource,
   type PlaceUse,
 } from './places.ts'
 import type { Profile } from './profile.ts'
+import { firstUsesOf, isOwnAddress, NEW_FOR_MS } from './source-habit.ts'
 
 /** Use at two places between which nobody can have travelled, for the first time. */
 export interface Trip {
@@ -37,8 +42,6 @@ export interface TripThresholds {
 
 /** A pair of places stays news for so long, then it is a habit. */
 export const PAIR_NEWS_MS = 6 * HOUR_MS
-/** An address that has used the key for longer than this is the key's own, wherever it is said to be. */
-const OWN_ADDRESS_MS = DAY_MS
 
 interface Sight {
   readonly place: string
@@ -52,9 +55,15 @@ export function newTrips(
 ): Trip[] {
   const known = profile.places
   if (known.places.length === 0 || isEverywhere(known)) return []
+  // Nearly always a key stays where it is, or only its own addresses are in use, and then this is all that is done.
+  const mayBeNew = ({ km, met }: FarPair): boolean =>
+    km >= thresholds.minDistanceKm && isNews(met, { ...thresholds, nowMs })
+  if (
+    isKnownTravel(digestOf(usage, nowMs).coordinates, known, mayBeNew) ||
+    !isAnyStrange(profile, usage, nowMs)
+  )
+    return []
   const own = ownAddresses(profile, nowMs)
-  // Nearly always only the key's own addresses are in use, and then this is all that is done.
-  if (usage.sources.every(({ address }) => own.has(address))) return []
   const sources = placed(usage.sources, known.places)
   const uses = usesOf(sources)
   const inUse = new Set(uses.map(({ name }) => name))
@@ -69,7 +78,8 @@ export function newTrips(
       if (home.name === away.name || km < thresholds.minDistanceKm) continue
       if (!isNewPair(known.pairs, pairOf(home.name, away.name), { ...thresholds, nowMs })) continue
       const sights = sightsOf(sources, profile, [home.name, away.name])
-      const trip = tripBetween(sights, { home, away, km }, thresholds)
+      const isHomeOlder = firstMsOf(known, home.name) < firstMsOf(known, away.name)
+      const trip = tripBetween(sights, { home, away, km, isHomeOlder }, thresholds)
       if (trip !== undefined) trips.push(trip)
     }
   }
@@ -80,33 +90,77 @@ export function newTrips(
 
 /** New pairs a day of this key by habit; those that are still news are not habit yet. */
 export function newPairRate(profile: Profile, nowMs: number): number {
-  const settledMs = profile.firstSeenMs + DAY_MS
-  const days = (nowMs - settledMs) / DAY_MS
-  const met = profile.places.pairs.filter(
-    ({ firstMs }) => firstMs >= settledMs && firstMs < nowMs - PAIR_NEWS_MS,
-  ).length
+  const { met, days } = newPairsMet(profile, nowMs)
   return met / Math.max(days, 1)
 }
 
-/** The addresses that have used the key for OWN_ADDRESS_MS and more. */
+/** The new pairs that the key met after its first day, and the days since. */
+export function newPairsMet(
+  profile: Profile,
+  nowMs: number,
+): { readonly met: number; readonly days: number } {
+  const settledMs = profile.firstSeenMs + DAY_MS
+  const days = (nowMs - settledMs) / DAY_MS
+  let met = 0
+  for (const { firstMs, slow } of profile.places.pairs)
+    if (slow !== true && firstMs >= settledMs && firstMs < nowMs - PAIR_NEWS_MS) met += 1
+  return { met, days }
+}
+
+/** True when an address is in use that is none of `ownAddresses`. */
+function isAnyStrange({ sources }: Profile, usage: KeyUsage, nowMs: number): boolean {
+  const firstUses = firstUsesOf(sources)
+  for (const { address } of usage.sources)
+    if (!((firstUses.get(address) ?? Infinity) < nowMs - NEW_FOR_MS)) return true
+  return false
+}
+
+/** The addresses that are the key's own, wherever a place database says that they are. */
 function ownAddresses({ sources }: Profile, nowMs: number): Set<string> {
   return new Set(
-    sources.addresses.filter(({ firstMs }) => firstMs < nowMs - OWN_ADDRESS_MS).map(({ address }) => address),
+    sources.addresses.filter((entry) => isOwnAddress(entry, nowMs)).map(({ address }) => address),
   )
 }
 
 function isNewPair(
   pairs: readonly KnownPair[],
   { from, to }: Omit<KnownPair, 'firstMs'>,
-  { knownFromMs, nowMs }: { readonly knownFromMs: number; readonly nowMs: number },
+  { knownFromMs, maxSpeedKmh, nowMs }: TripThresholds & { readonly nowMs: number },
 ): boolean {
   const met = pairs.find((pair) => pair.from === from && pair.to === to)
-  return met === undefined || (met.firstMs >= knownFromMs && nowMs - met.firstMs < PAIR_NEWS_MS)
+  return isNews(met, { knownFromMs, maxSpeedKmh, nowMs })
+}
+
+function isNews(
+  met: KnownPair | undefined,
+  {
+    knownFromMs,
+    maxSpeedKmh,
+    nowMs,
+  }: Pick<TripThresholds, 'knownFromMs' | 'maxSpeedKmh'> & { readonly nowMs: number },
+): boolean {
+  if (met === undefined || (met.slow === true && maxSpeedKmh >= AIRLINER_KMH)) return true
+  return met.firstMs >= knownFromMs && nowMs - met.firstMs < PAIR_NEWS_MS
+}
+
+/** When the place was first used; Infinity for one that is not known. */
+function firstMsOf({ places }: PlaceHabit, placeName: string): number {
+  return places.find(({ name }) => name === placeName)?.firstMs ?? Infinity
 }
 
 function tripBetween(
   sights: readonly Sight[],
-  { home, away, km }: { readonly home: Trip['home']; readonly away: PlaceUse; readonly km: number },
+  {
+    home,
+    away,
+    km,
+    isHomeOlder,
+  }: {
+    readonly home: Trip['home']
+    readonly away: PlaceUse
+    readonly km: number
+    readonly isHomeOlder: boolean
+  },
   { maxSpeedKmh }: TripThresholds,
 ): Trip | undefined {
   let legs = 0
@@ -116,8 +170,8 @@ function tripBetween(
     const before = sights[index - 1]
     if (before === undefined || before.place === sight.place) continue
     const speed = speedKmh(km, sight.atMs - before.atMs)
-    // The first leg leads away from home: whoever comes home from a trip was no thief on it.
-    if (speed <= maxSpeedKmh || (legs === 0 && sight.place !== away.name)) continue
+    // Coming home too fast is a trip as well, if it is clear which of the two is home.
+    if (speed <= maxSpeedKmh || (legs === 0 && sight.place !== away.name && !isHomeOlder)) continue
     if (legs === 0) seenMs = sight.atMs
     legs += 1
     fastest = Math.max(fastest, speed)

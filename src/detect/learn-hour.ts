@@ -4,7 +4,7 @@ import { sumRollups } from '../usage/key-usage.ts'
 import { bucketStart, type Rollup, type UsageTotals } from '../usage/rollup.ts'
 import type { SourceUsage } from '../usage/source.ts'
 import { withAddresses } from './address-habit.ts'
-import { expectedVolume, habitualRate } from './expected-volume.ts'
+import { habitualRate, meanRate } from './expected-volume.ts'
 import { settleKnown, withSeen } from './known-values.ts'
 import { withPlaces } from './places.ts'
 import { withSources } from './source-habit.ts'
@@ -20,8 +20,12 @@ import {
   type VolumeHabit,
   type WeekHabit,
 } from './profile.ts'
+import { presenceOf } from './presence.ts'
 import { withRefusals } from './refusal-habit.ts'
+import { sixDigits } from './six-digits.ts'
+import { withSurprise, type Surprises } from './surprise-habit.ts'
 import { withUse } from './use-record.ts'
+import { hourSurprise } from './volume-test.ts'
 
 /** One closed hour of a key: what a store's KeyHour tells. */
 export interface ClosedHour {
@@ -36,8 +40,6 @@ export interface ClosedHour {
 const FADE_PER_HOUR = 0.5 ** (1 / (14 * 24))
 /** Half-life of the level: half a day, so that it speaks of about the last day. */
 const LEVEL_FADE_PER_HOUR = 0.5 ** (1 / 12)
-/** A suspect hour counts as this much of an hour of use, unless use was usual in it: new habits take a month to form. */
-const SUSPECT_PRESENCE = 0.25
 /** Means of few requests are drawn towards the usual as if so many more usual requests had been made. */
 export const SIZE_PRIOR_REQUESTS = 5
 /** A silence longer than this is a pause, not a habit of varying: it lowers the rates and widens nothing. */
@@ -45,32 +47,74 @@ const PAUSE_HOURS = HOURS_OF_WEEK
 
 /**
  * The profile after one more closed hour. Hours between the last learnt one and this one were without usage and are
- * taught as such. An hour that was learnt before changes nothing. A suspect hour adds its facts; of its volume only
- * what is within reach of the usual is taught, its presence counts a quarter, and its sizes and spread are not taught,
- * so that a thief does not become a habit.
+ * taught as such. An hour that was learnt before changes nothing. A suspect hour, in which an alert was open, teaches
+ * nothing: what was spent, when the key was used and which addresses and places it was used from are kept as facts.
  */
 export function learnHour(profile: Profile, hour: ClosedHour, timeZone: string): Profile {
   if (hour.hourMs < profile.learnedUntilMs) return profile
   const awake = skipSilence(inZone(profile, timeZone, hour.hourMs), hour.hourMs)
   const totals = sumRollups(hour.rollups)
-  const used = totals.requests > 0
+  const facts = factsAfter(awake, hour, totals)
+  if (hour.suspect) return { ...awake, ...facts }
   return {
     ...awake,
-    learnedUntilMs: hour.hourMs + HOUR_MS,
+    ...facts,
     events: awake.events + totals.requests,
     ...habitsAfter(awake, hour, totals),
     countries: withSeen(settleKnown(awake.countries, hour.hourMs), hour, (rollup) => rollup.country),
     models: withSeen(settleKnown(awake.models, hour.hourMs), hour, (rollup) => rollup.model),
-    places: withPlaces(awake.places, hour.sources ?? []),
-    sources: sourcesAfter(awake, hour, totals),
-    ledger: used ? ledgerAfter(awake.ledger, hour.hourMs, totals) : awake.ledger,
-    use: withUse(awake.use, hour.hourMs, totals.requests - totals.refused),
     refusals: withRefusals(awake.refusals, hour, totals),
-    addresses: withAddresses(awake.addresses, hour),
   }
 }
 
-/** Facts, taught by suspect hours too: that an address is there is no habit yet. */
+/**
+ * What is kept of every hour. That an address or a place is there is no habit yet: who has been seen for a day is told
+ * from who came with the thief by when they came. Days with a suspect hour are marked, and not taught when they end.
+ */
+function factsAfter(
+  profile: Profile,
+  hour: ClosedHour,
+  totals: UsageTotals,
+): Pick<Profile, 'learnedUntilMs' | 'places' | 'sources' | 'ledger' | 'use' | 'addresses' | 'surprises'> {
+  return {
+    learnedUntilMs: hour.hourMs + HOUR_MS,
+    places: withPlaces(profile.places, hour.sources ?? []),
+    sources: sourcesAfter(profile, hour, totals),
+    ledger: totals.requests > 0 ? ledgerAfter(profile.ledger, hour.hourMs, totals) : profile.ledger,
+    use: withUse(profile.use, hour.hourMs, totals.requests - totals.refused),
+    addresses: withAddresses(profile.addresses, hour),
+    surprises: surprisesAfter(profile, hour, totals),
+  }
+}
+
+/** Before it has been known for so long a key surprises every model. */
+const SURPRISES_AFTER_MS = 3 * DAY_MS
+
+/** An hour of the week that is used so often is no surprise: nothing needs to be computed. */
+const USUAL_PRESENCE = 0.2
+
+/** What the hour was to the models as they stood before it. */
+function surprisesAfter(profile: Profile, hour: ClosedHour, totals: UsageTotals): Surprises {
+  const { surprises } = profile
+  if (hour.hourMs - profile.firstSeenMs < SURPRISES_AFTER_MS) return surprises
+  const isUsed = totals.requests > totals.refused
+  const { hourMs, suspect } = hour
+  const ofVolume = isUsed && !suspect ? hourSurprise(profile, hourMs, totals) : 0
+  const slot = hourOfWeek(hourMs, profile.timeZone)
+  const isOdd = presence(profile.week, slot) < USUAL_PRESENCE
+  const ofHour = isUsed && !suspect && isOdd ? presenceSurprise(profile.week, slot) : 0
+  return {
+    volume_spike: withSurprise(surprises.volume_spike, { hourMs, nats: ofVolume, suspect }),
+    unusual_hour: withSurprise(surprises.unusual_hour, { hourMs, nats: ofHour, suspect }),
+  }
+}
+
+/** -ln of how many hours as quiet as this one, or quieter, a day of the key is used in. */
+function presenceSurprise(week: WeekHabit, slot: number): number {
+  const { tails, hoursPerDay } = presenceOf(week)
+  return -Math.log((tails[slot] ?? 1) * hoursPerDay)
+}
+
 function sourcesAfter(profile: Profile, hour: ClosedHour, totals: UsageTotals): Profile['sources'] {
   const usual = habitualRate(profile.week, hourOfWeek(hour.hourMs, profile.timeZone))
   const made = totals.requests - totals.refused
@@ -110,8 +154,8 @@ function skipSilence(profile: Profile, untilMs: number): Profile {
 function silentWeeks(week: WeekHabit, weeks: number): WeekHabit {
   return {
     taught: week.taught.map((times) => times + weeks),
-    requests: week.requests.map((value) => rounded(value * RATE_DECAY_PER_WEEK ** weeks)),
-    active: week.active.map((value) => rounded(value * PRESENCE_DECAY_PER_WEEK ** weeks)),
+    requests: week.requests.map((value) => sixDigits(value * RATE_DECAY_PER_WEEK ** weeks)),
+    active: week.active.map((value) => sixDigits(value * PRESENCE_DECAY_PER_WEEK ** weeks)),
   }
 }
 
@@ -124,22 +168,40 @@ function habitsAfter(
   const slot = hourOfWeek(hour.hourMs, profile.timeZone)
   const usual = habitualRate(week, slot)
   const made = totals.requests - totals.refused
-  if (hour.suspect) {
-    const requests = Math.min(made, reachOf(profile, hour.hourMs))
-    const active = made > 0 ? Math.max(SUSPECT_PRESENCE, presence(week, slot)) : 0
-    return { week: withSlot(week, slot, { requests, active }), volume: profile.volume }
-  }
   const counted = withCount(profile.volume, { usual, requests: made })
+  const requests = Math.min(
+    made,
+    Math.max(Math.ceil(usual), roomFor(profile, { hourMs: hour.hourMs, made, usual })),
+  )
   return {
-    week: withSlot(week, slot, { requests: made, active: made > 0 ? 1 : 0 }),
+    week: withSlot(week, slot, { requests, active: made > 0 ? 1 : 0 }),
     volume: made > 0 ? withSizes(counted, hour, totals) : counted,
   }
 }
 
-/** The most that a suspect hour may teach: two standard deviations above what is usual. */
-function reachOf(profile: Profile, hourMs: number): number {
-  const { mean, size } = expectedVolume(profile, hourMs, hourMs + HOUR_MS)
-  return Math.round(mean + 2 * Math.sqrt(mean + (mean * mean) / size))
+/**
+ * A day may teach the week's habit so many times what is usual for a day, and an hour so many times what is usual for the
+ * busiest hour of its day: who would make a habit of more needs weeks for it. So few requests are free.
+ */
+const GROWTH_MAX = 3
+const REQUESTS_FREE = 50
+/** Before this a key has no usual day. */
+const GROWTH_CAPPED_AFTER_MS = 7 * DAY_MS
+
+/** What an hour may teach of volume. */
+function roomFor(
+  profile: Profile,
+  { hourMs, made, usual }: { readonly hourMs: number; readonly made: number; readonly usual: number },
+): number {
+  if (hourMs - profile.firstSeenMs < GROWTH_CAPPED_AFTER_MS) return Infinity
+  const [dayMs, madeBefore] = profile.ledger.days.at(-1) ?? [0, 0]
+  const ofDay = Math.max(REQUESTS_FREE, Math.round(GROWTH_MAX * 24 * meanRate(profile.week)))
+  const left = ofDay - (dayMs === bucketStart(hourMs, DAY_MS) ? madeBefore : 0)
+  // Nearly every hour is within that.
+  if (made <= Math.max(REQUESTS_FREE, GROWTH_MAX * usual)) return left
+  const midnight = hourOfWeek(hourMs, profile.timeZone) - (hourOfWeek(hourMs, profile.timeZone) % 24)
+  const ofHours = Array.from({ length: 24 }, (_, hour) => habitualRate(profile.week, midnight + hour))
+  return Math.min(left, Math.max(REQUESTS_FREE, Math.round(GROWTH_MAX * Math.max(...ofHours))))
 }
 
 /** How often this hour of the week has been in use, 0 to 1: teaching just this changes nothing. */
@@ -154,9 +216,12 @@ function withSlot(week: WeekHabit, slot: number, hour: { requests: number; activ
     taught: week.taught.with(slot, (week.taught[slot] ?? 0) + 1),
     requests: week.requests.with(
       slot,
-      rounded((week.requests[slot] ?? 0) * RATE_DECAY_PER_WEEK + hour.requests),
+      sixDigits((week.requests[slot] ?? 0) * RATE_DECAY_PER_WEEK + hour.requests),
     ),
-    active: week.active.with(slot, rounded((week.active[slot] ?? 0) * PRESENCE_DECAY_PER_WEEK + hour.active)),
+    active: week.active.with(
+      slot,
+      sixDigits((week.active[slot] ?? 0) * PRESENCE_DECAY_PER_WEEK + hour.active),
+    ),
   }
 }
 
@@ -166,11 +231,11 @@ function withCount(
 ): VolumeHabit {
   return {
     ...volume,
-    excess: rounded(volume.excess * FADE_PER_HOUR + (requests - usual) ** 2 - requests),
-    squares: rounded(volume.squares * FADE_PER_HOUR + usual ** 2),
-    recentRequests: rounded(volume.recentRequests * LEVEL_FADE_PER_HOUR + requests),
-    recentUsual: rounded(volume.recentUsual * LEVEL_FADE_PER_HOUR + usual),
-    peakRequests: rounded(Math.max(volume.peakRequests * FADE_PER_HOUR, requests)),
+    excess: sixDigits(volume.excess * FADE_PER_HOUR + (requests - usual) ** 2 - requests),
+    squares: sixDigits(volume.squares * FADE_PER_HOUR + usual ** 2),
+    recentRequests: sixDigits(volume.recentRequests * LEVEL_FADE_PER_HOUR + requests),
+    recentUsual: sixDigits(volume.recentUsual * LEVEL_FADE_PER_HOUR + usual),
+    peakRequests: sixDigits(Math.max(volume.peakRequests * FADE_PER_HOUR, requests)),
   }
 }
 
@@ -182,10 +247,10 @@ function withSizes(volume: VolumeHabit, hour: ClosedHour, totals: UsageTotals): 
   const size = (tokens + SIZE_PRIOR_REQUESTS * usualSize) / (made + SIZE_PRIOR_REQUESTS)
   return {
     ...volume,
-    peakFiveMinutes: rounded(Math.max(volume.peakFiveMinutes * FADE_PER_HOUR, fiveMinutes)),
-    peakTokensPerRequest: rounded(Math.max(volume.peakTokensPerRequest * FADE_PER_HOUR, size)),
-    peakTokens: rounded(Math.max(volume.peakTokens * FADE_PER_HOUR, tokens)),
-    peakCostNanoUsd: rounded(Math.max(volume.peakCostNanoUsd * FADE_PER_HOUR, totals.costNanoUsd)),
+    peakFiveMinutes: sixDigits(Math.max(volume.peakFiveMinutes * FADE_PER_HOUR, fiveMinutes)),
+    peakTokensPerRequest: sixDigits(Math.max(volume.peakTokensPerRequest * FADE_PER_HOUR, size)),
+    peakTokens: sixDigits(Math.max(volume.peakTokens * FADE_PER_HOUR, tokens)),
+    peakCostNanoUsd: sixDigits(Math.max(volume.peakCostNanoUsd * FADE_PER_HOUR, totals.costNanoUsd)),
     tokens: withHour(volume.tokens, made, tokens),
     costNanoUsd: withHour(volume.costNanoUsd, made - totals.unpriced, totals.costNanoUsd),
   }
@@ -195,10 +260,10 @@ function withHour(sizes: PerRequest, requests: number, sum: number): PerRequest 
   if (requests <= 0) return sizes
   const mean = sizes.requests > 0 ? sizes.sum / sizes.requests : sum / requests
   return {
-    requests: rounded(sizes.requests * FADE_PER_HOUR + requests),
-    sum: rounded(sizes.sum * FADE_PER_HOUR + sum),
-    squares: rounded(sizes.squares * FADE_PER_HOUR + requests * (sum / requests - mean) ** 2),
-    hours: rounded(sizes.hours * FADE_PER_HOUR + 1),
+    requests: sixDigits(sizes.requests * FADE_PER_HOUR + requests),
+    sum: sixDigits(sizes.sum * FADE_PER_HOUR + sum),
+    squares: sixDigits(sizes.squares * FADE_PER_HOUR + requests * (sum / requests - mean) ** 2),
+    hours: sixDigits(sizes.hours * FADE_PER_HOUR + 1),
   }
 }
 
@@ -214,9 +279,4 @@ function ledgerAfter(ledger: Ledger, hourMs: number, totals: UsageTotals): Ledge
     hours: [...ledger.hours, entry].filter(([startMs]) => isKeptHour(startMs, hourMs)),
     days: days.filter(([startMs]) => startMs > dayMs - LEDGER_DAYS * DAY_MS),
   }
-}
-
-/** Six digits are far more than a habit is known to, and keep a stored profile small. */
-function rounded(value: number): number {
-  return Number(value.toPrecision(6))
 }

@@ -1,6 +1,7 @@
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
 import { rollupsWithin, type KeyUsage } from '../usage/key-usage.ts'
 import { bucketStart, type Rollup } from '../usage/rollup.ts'
+import { digestOf, type UsageDigest } from '../usage/usage-digest.ts'
 import { countByValue, isFirstUse } from './known-values.ts'
 import type { KnownValue, Profile } from './profile.ts'
 
@@ -24,13 +25,22 @@ export interface News {
  */
 export function newsOf(
   { usage, profile, nowMs }: { readonly usage: KeyUsage; readonly profile: Profile; readonly nowMs: number },
-  { known, valueOf, knownFromMs }: NewsQuestion,
+  { known, valueOf, valuesOf, knownFromMs }: NewsQuestion,
 ): News[] {
   const hourMs = lastJudgedHour(profile, nowMs)
-  const old = new Set<string | undefined>()
-  for (const entry of known) if (!isFirstUse(entry, { hourMs, nowMs })) old.add(entry.value)
+  const isOld = (value: string | undefined): boolean =>
+    known.some((entry) => entry.value === value && !isFirstUse(entry, { hourMs, nowMs }))
   // Nearly always there is nothing new, and then this is all that is done.
-  const recent = rollupsWithin(usage, NEWS_WINDOW_MS, nowMs).filter((rollup) => !old.has(valueOf(rollup)))
+  if (valuesOf(digestOf(usage, nowMs))?.every(isOld) === true) return []
+  const recent: Rollup[] = []
+  let lastOld: string | undefined
+  for (const rollup of rollupsWithin(usage, NEWS_WINDOW_MS, nowMs)) {
+    const value = valueOf(rollup)
+    // An unknown value is neither new nor old: countByValue passes it over.
+    if (value === undefined || value === lastOld) continue
+    if (isOld(value)) lastOld = value
+    else recent.push(rollup)
+  }
   if (recent.length === 0) return []
   const news: News[] = []
   for (const [value, requests] of countByValue(recent, valueOf)) {
@@ -44,6 +54,8 @@ export function newsOf(
 export interface NewsQuestion {
   readonly known: readonly KnownValue[]
   readonly valueOf: (rollup: Rollup) => string | undefined
+  /** All that `valueOf` says of the usage; undefined when it is too many. */
+  readonly valuesOf: (digest: UsageDigest) => readonly string[] | undefined
   readonly knownFromMs: number
 }
 
@@ -58,14 +70,24 @@ export function newsWindow(nowMs: number): { readonly start: string; readonly en
  * since. A Gamma-Poisson mean without a prior: a key that never met a new one has the rate 0.
  */
 export function noveltyRate(profile: Profile, known: readonly KnownValue[], nowMs: number): number {
+  const { met, days } = noveltiesMet(profile, known, nowMs)
+  return met / Math.max(days, 1)
+}
+
+/** The new values that the key met after its first day, and the days since, both faded. */
+export function noveltiesMet(
+  profile: Profile,
+  known: readonly KnownValue[],
+  nowMs: number,
+): { readonly met: number; readonly days: number } {
   const settledMs = profile.firstSeenMs + SETTLING_IN_MS
   const observedMs = nowMs - settledMs
-  if (observedMs <= 0) return 0
+  if (observedMs <= 0) return { met: 0, days: 0 }
   const fadedDays = (HABIT_HALF_LIFE_MS / Math.LN2 / DAY_MS) * (1 - 0.5 ** (observedMs / HABIT_HALF_LIFE_MS))
   const met = known
     .filter((entry) => entry.firstSeenMs >= settledMs && entry.settled)
     .reduce((sum, entry) => sum + 0.5 ** (Math.max(0, nowMs - entry.firstSeenMs) / HABIT_HALF_LIFE_MS), 0)
-  return met / Math.max(fadedDays, 1)
+  return { met, days: fadedDays }
 }
 
 /** The settled values with their shares of the requests, most used first: `{ US: 0.93, CA: 0.07 }` has two decimals. */

@@ -22,6 +22,8 @@ export interface KnownPair {
   readonly from: string
   readonly to: string
   readonly firstMs: number
+  /** Set while somebody could have flown from one to the other each time: a journey, not use at both at once. */
+  readonly slow?: true
 }
 
 export interface Coordinates {
@@ -51,6 +53,8 @@ export const PLACES_MAX = 24
 const PAIRS_MAX = 60
 /** Learnt at less than any speed that is alerted: what is learnt may be more than would be raised, never less. */
 const LEARNT_SPEED_KMH = 300
+/** An airliner with a tail wind: what is faster was no journey. */
+export const AIRLINER_KMH = 1000
 /** How far back the other end of a pair is looked for: nobody is long on the way at these speeds. */
 export const TRAVEL_REACH_MS = DAY_MS
 const EARTH_DIAMETER_KM = 12_742
@@ -64,6 +68,11 @@ export function distanceKm(a: Coordinates, b: Coordinates): number {
       Math.cos(b.latitude * radians) *
       Math.sin(((b.longitude - a.longitude) * radians) / 2) ** 2
   return EARTH_DIAMETER_KM * Math.asin(Math.sqrt(Math.min(1, h)))
+}
+
+/** True for coordinates that are taken for the same place. */
+export function isSamePlace(a: Coordinates, b: Coordinates): boolean {
+  return distanceKm(a, b) <= SAME_PLACE_KM
 }
 
 /** The speed in km/h at which somebody would have travelled; Infinity when there was no time at all. */
@@ -92,8 +101,7 @@ export function placed(sources: readonly SourceUsage[], known: readonly KnownPla
   return sources.toSorted(byFirstUse).flatMap((source) => {
     const at = coordinates(source)
     if (at === undefined || source.requests <= source.refused) return []
-    let place =
-      byAddress.get(source.address) ?? places.find((candidate) => distanceKm(candidate, at) <= SAME_PLACE_KM)
+    let place = byAddress.get(source.address) ?? places.find((candidate) => isSamePlace(candidate, at))
     if (place === undefined) {
       place = { ...at, name: nameOf(source.country, at) }
       places.push(place)
@@ -133,15 +141,22 @@ export function withPlaces(habit: PlaceHabit, sources: readonly SourceUsage[]): 
     for (const other of others) {
       const km = distanceKm(use, other)
       if (other.name === use.name || km <= SAME_PLACE_KM) continue
-      if (speedKmh(km, pauseBetween(use, other)) < LEARNT_SPEED_KMH) continue
-      const pair = { ...pairOf(use.name, other.name), firstMs: use.firstMs }
-      if (!pairs.has(pairKey(pair))) pairs.set(pairKey(pair), pair)
+      const speed = speedKmh(km, pauseBetween(use, other))
+      if (speed < LEARNT_SPEED_KMH) continue
+      learnPair(pairs, { ...pairOf(use.name, other.name), firstMs: use.firstMs }, speed <= AIRLINER_KMH)
     }
   }
   return {
     places: withUses(habit.places, uses),
-    pairs: pairs.size === habit.pairs.length ? habit.pairs : [...pairs.values()].slice(0, PAIRS_MAX),
+    pairs: [...pairs.values()].slice(0, PAIRS_MAX),
   }
+}
+
+/** A pair that was only flown between becomes new again with the first use at both at once. */
+function learnPair(pairs: Map<string, KnownPair>, pair: KnownPair, slow: boolean): void {
+  const before = pairs.get(pairKey(pair))
+  if (before !== undefined && (before.slow !== true || slow)) return
+  pairs.set(pairKey(pair), slow ? { ...pair, slow } : pair)
 }
 
 /** True for a key that has no place to be away from: people all over the world, or an egress that is. */

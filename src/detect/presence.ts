@@ -1,4 +1,3 @@
-import { HOURS_OF_WEEK } from '../usage/hour-of-week.ts'
 import { PRESENCE_DECAY_PER_WEEK, type WeekHabit } from './profile.ts'
 
 /** When in the week a key is in use. */
@@ -14,7 +13,8 @@ export interface Presence {
 }
 
 /** Neighbouring hours speak for each other with a Gaussian weight of one hour: sessions jitter, clocks change. */
-const KERNEL = [-3, -2, -1, 0, 1, 2, 3].map((hours) => ({ hours, weight: Math.exp(-(hours ** 2) / 2) }))
+const REACH_HOURS = 3
+const KERNEL = [-3, -2, -1, 0, 1, 2, 3].map((hours) => Math.exp(-(hours ** 2) / 2))
 /** All weekdays, or both days of the weekend, speak for an hour of the day; the day itself for the rest. */
 const POOLED = 0.7
 /**
@@ -51,16 +51,26 @@ function computePresence(week: WeekHabit): Presence {
 
 /** For each chance, the share of all of them that is in chances as low or lower. */
 function tailsOf(chances: readonly number[], sum: number): number[] {
-  const rising = chances.map((_, slot) => slot).toSorted((a, b) => (chances[a] ?? 0) - (chances[b] ?? 0))
-  const tails = Array<number>(chances.length).fill(0)
+  const rising = Float64Array.from(chances).sort()
+  const masses = new Float64Array(rising.length)
   let mass = 0
-  for (let from = 0; from < rising.length;) {
-    const chance = chances[rising[from] ?? 0] ?? 0
-    let to = from
-    for (; to < rising.length && chances[rising[to] ?? 0] === chance; to += 1) mass += chance
-    for (; from < to; from += 1) tails[rising[from] ?? 0] = mass / sum
+  for (let at = 0; at < rising.length; at += 1) {
+    mass += rising[at] ?? 0
+    masses[at] = mass
   }
-  return tails
+  return chances.map((chance) => (masses[lastAt(rising, chance)] ?? 0) / sum)
+}
+
+/** The place of the last of the values, in rising order, that is no larger. */
+function lastAt(rising: Float64Array, value: number): number {
+  let low = 0
+  let high = rising.length - 1
+  while (low < high) {
+    const middle = (low + high + 1) >> 1
+    if ((rising[middle] ?? 0) <= value) low = middle
+    else high = middle - 1
+  }
+  return low
 }
 
 function chanceOf(used: number, seen: number): number {
@@ -68,14 +78,21 @@ function chanceOf(used: number, seen: number): number {
 }
 
 function taughtWeight(times: number): number {
-  return (1 - PRESENCE_DECAY_PER_WEEK ** times) / (1 - PRESENCE_DECAY_PER_WEEK)
+  let weight = weights[times]
+  if (weight === undefined) {
+    weight = (1 - PRESENCE_DECAY_PER_WEEK ** times) / (1 - PRESENCE_DECAY_PER_WEEK)
+    weights[times] = weight
+  }
+  return weight
 }
+/** By weeks taught: powers are dear, and every hour of the week has been taught about as often. */
+const weights: number[] = []
 
 function smoothed(values: readonly number[]): number[] {
+  const around = [...values.slice(-REACH_HOURS), ...values, ...values.slice(0, REACH_HOURS)]
   return values.map((_, slot) => {
     let sum = 0
-    for (const { hours, weight } of KERNEL)
-      sum += weight * (values[(slot + hours + HOURS_OF_WEEK) % HOURS_OF_WEEK] ?? 0)
+    for (let at = 0; at < KERNEL.length; at += 1) sum += (KERNEL[at] ?? 0) * (around[slot + at] ?? 0)
     return sum
   })
 }

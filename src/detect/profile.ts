@@ -5,6 +5,7 @@ import { NO_PLACES, type PlaceHabit } from './places.ts'
 import { NO_SOURCES, type SourceHabit } from './source-habit.ts'
 import { NO_ADDRESSES, type AddressHabit } from './address-habit.ts'
 import { NO_REFUSALS, type RefusalHabit } from './refusal-habit.ts'
+import { NO_SURPRISES, type Surprises } from './surprise-habit.ts'
 import { NEVER_USED, type UseRecord } from './use-record.ts'
 
 /** An hour is learnt this long after it has closed: gateways deliver late. What comes later is counted, never taught. */
@@ -37,6 +38,7 @@ export interface Profile {
   readonly use: UseRecord
   readonly refusals: RefusalHabit
   readonly addresses: AddressHabit
+  readonly surprises: Surprises
 }
 
 /** What is usual at each of the 168 hours of the week; slot 0 is Monday 00:00 in the profile's zone. */
@@ -144,8 +146,15 @@ export function emptyProfile(key: {
     use: NEVER_USED,
     refusals: NO_REFUSALS,
     addresses: NO_ADDRESSES,
+    surprises: NO_SURPRISES,
   }
 }
+
+/** A profile as it was stored, perhaps by an earlier keyhound: what that did not know yet is not learnt yet. */
+export function storedProfile(stored: StoredProfile): Profile {
+  return { surprises: NO_SURPRISES, ...stored }
+}
+export type StoredProfile = Omit<Profile, 'surprises'> & Partial<Pick<Profile, 'surprises'>>
 
 /** How long the key has been known at `nowMs`, in days with one decimal, and how many requests have been learnt. */
 export function historyOf(

@@ -1,6 +1,7 @@
 import type { Rollup, UsageTotals } from '../usage/rollup.ts'
 import { settleKnown, withSeen } from './known-values.ts'
 import type { KnownValue } from './profile.ts'
+import { sixDigits } from './six-digits.ts'
 
 /** How often, and for which models, calls of the key are refused (status 400 and above). */
 export interface RefusalHabit {
@@ -20,19 +21,19 @@ const HOUR_REQUESTS_MIN = 20
 /** Half-life: two weeks of learnt hours, as for the volume. */
 const FADE_PER_HOUR = 0.5 ** (1 / (14 * 24))
 
-/** The habit after one more hour; a suspect hour teaches only which models were refused. */
+/** The habit after one more hour. */
 export function withRefusals(
   habit: RefusalHabit,
-  hour: { readonly hourMs: number; readonly rollups: readonly Rollup[]; readonly suspect: boolean },
+  hour: { readonly hourMs: number; readonly rollups: readonly Rollup[] },
   totals: UsageTotals,
 ): RefusalHabit {
   const models = withSeen(settleKnown(habit.models, hour.hourMs), refusedOnly(hour), (rollup) => rollup.model)
-  if (hour.suspect || totals.requests === 0) return models === habit.models ? habit : { ...habit, models }
+  if (totals.requests === 0) return models === habit.models ? habit : { ...habit, models }
   const share = totals.requests < HOUR_REQUESTS_MIN ? 0 : totals.refused / totals.requests
   return {
-    requests: rounded(habit.requests * FADE_PER_HOUR + totals.requests),
-    refused: rounded(habit.refused * FADE_PER_HOUR + totals.refused),
-    peakShare: rounded(Math.max(habit.peakShare * FADE_PER_HOUR, share)),
+    requests: sixDigits(habit.requests * FADE_PER_HOUR + totals.requests),
+    refused: sixDigits(habit.refused * FADE_PER_HOUR + totals.refused),
+    peakShare: sixDigits(Math.max(habit.peakShare * FADE_PER_HOUR, share)),
     models,
   }
 }
@@ -40,9 +41,8 @@ export function withRefusals(
 /** Turns the refused calls into the only ones, so that they are counted as successful ones are elsewhere. */
 function refusedOnly({ hourMs, rollups }: { readonly hourMs: number; readonly rollups: readonly Rollup[] }) {
   const refused = rollups.filter((rollup) => rollup.refused > 0)
-  return { hourMs, rollups: refused.map((rollup) => ({ ...rollup, requests: rollup.refused, refused: 0 })) }
-}
-
-function rounded(value: number): number {
-  return Number(value.toPrecision(6))
+  return {
+    hourMs,
+    rollups: refused.map((rollup) => ({ ...rollup, requests: rollup.refused, refused: 0 })),
+  }
 }

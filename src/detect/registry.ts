@@ -5,7 +5,9 @@ import { dormantKey } from './detectors/dormant-key.ts'
 import { errorRate } from './detectors/error-rate.ts'
 import { ipAllowlist } from './detectors/ip-allowlist.ts'
 import { keyAge } from './detectors/key-age.ts'
+import { keySilent } from './detectors/key-silent.ts'
 import { modelProbe } from './detectors/model-probe.ts'
+import { slowDrift } from './detectors/slow-drift.ts'
 import { spendThreshold } from './detectors/spend-threshold.ts'
 import { unpricedTraffic } from './detectors/unpriced-traffic.ts'
 import { unfamiliarModel } from './detectors/unfamiliar-model.ts'
@@ -28,4 +30,6 @@ export const DETECTORS: readonly Detector[] = [
   distinctAddresses,
   keyAge,
   unpricedTraffic,
+  keySilent,
+  slowDrift,
 ]

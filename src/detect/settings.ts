@@ -24,6 +24,23 @@ export function gradedSettings() {
   }
 }
 
+/** Left out, a detector takes its part of the fleet's budget (alert-budget.ts); it means nothing without `severity: auto`. */
+const budgetSetting = {
+  false_alerts_per_100_key_days: z
+    .number()
+    .gt(0)
+    .max(100)
+    .optional()
+    .describe(
+      'False alerts of severity warning and up that this detector may raise, with severity auto. Left out: its part of `alert_budget`.',
+    ),
+}
+
+/** The same for a detector whose warnings have a part of the alert budget. */
+export function budgetedSettings() {
+  return { ...gradedSettings(), ...budgetSetting }
+}
+
 /** The severity of a finding: as the operator fixed it, else as graded. */
 export function severityOf(settings: { readonly severity: Severity | 'auto' }, graded: Severity): Severity {
   return settings.severity === 'auto' ? graded : settings.severity

@@ -2,7 +2,7 @@ import { DAY_MS, HOUR_MS } from '../usage/duration.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import { spreadOf } from './expected-volume.ts'
 import type { Profile } from './profile.ts'
-import { ADDRESSES_MAX, faded, SOURCE_SPANS_MS, type KnownAddress } from './source-habit.ts'
+import { ADDRESSES_MAX, fadedSum, isOwnAddress, SOURCE_SPANS_MS, type KnownAddress } from './source-habit.ts'
 
 /** New addresses that add to the work of a key's own, instead of taking it over. Requests, faded over `spanMs`. */
 export interface SourceExcess {
@@ -51,19 +51,25 @@ const SHARE_SPAN = 2
  * no address of the key has gone since his came says that they took nobody's place.
  */
 export function sourceExcess(profile: Profile, thresholds: SourceThresholds): SourceExcess | undefined {
-  const remembered = excesses.get(profile.sources)
-  const question = `${thresholds.logRatio} ${thresholds.minRequests} ${thresholds.knownFromMs}`
-  if (remembered?.question === question) return remembered.excess
+  const remembered = excesses.get(profile.sources) ?? []
+  const known = remembered.find((one) => isSame(one.thresholds, thresholds))
+  if (known !== undefined) return known.excess
   const excess = strongestExcess(profile, thresholds)
-  excesses.set(profile.sources, { question, excess })
+  excesses.set(profile.sources, [{ thresholds, excess }, ...remembered.slice(0, QUESTIONS_KEPT - 1)])
   return excess
+}
+
+function isSame(a: SourceThresholds, b: SourceThresholds): boolean {
+  return a.logRatio === b.logRatio && a.minRequests === b.minRequests && a.knownFromMs === b.knownFromMs
 }
 
 /** Remembered per habit: it changes once an hour. */
 const excesses = new WeakMap<
   Profile['sources'],
-  { readonly question: string; readonly excess: SourceExcess | undefined }
+  readonly { readonly thresholds: SourceThresholds; readonly excess: SourceExcess | undefined }[]
 >()
+/** An alert is opened by some thresholds and held open by others. */
+const QUESTIONS_KEPT = 3
 
 function strongestExcess(profile: Profile, thresholds: SourceThresholds): SourceExcess | undefined {
   const { addresses } = profile.sources
@@ -73,15 +79,15 @@ function strongestExcess(profile: Profile, thresholds: SourceThresholds): Source
   let strongest: SourceExcess | undefined
   for (const sinceMs of [...new Set(starts)].toSorted((a, b) => b - a).slice(0, STARTS_MAX)) {
     for (const span of TESTED_SPANS) {
-      const excess = excessSince(profile, sinceMs, span)
-      if (excess.added < thresholds.minRequests || excess.logRatio < thresholds.logRatio) continue
+      const excess = excessSince(profile, { sinceMs, span, minRequests: thresholds.minRequests })
+      if (excess === undefined || excess.logRatio < thresholds.logRatio) continue
       if (strongest === undefined || excess.logRatio > strongest.logRatio) strongest = excess
     }
   }
   return strongest
 }
 
-/** The addresses of the recent usage that first used the key within the last day; undefined where addresses mean nothing. */
+/** The addresses of the recent usage that are not the key's own; undefined where addresses mean nothing. */
 export function freshAddresses(
   profile: Profile,
   usage: KeyUsage,
@@ -89,32 +95,38 @@ export function freshAddresses(
 ): ReadonlySet<string> | undefined {
   const { addresses } = profile.sources
   if (addresses.length === 0 || addresses.length >= ADDRESSES_MAX) return undefined
-  const own = new Set(
-    addresses.filter(({ firstMs }) => firstMs <= nowMs - DAY_MS).map(({ address }) => address),
-  )
-  if (own.size === 0) return undefined
+  const older = addresses.filter(({ firstMs }) => firstMs < nowMs - DAY_MS)
+  if (older.length === 0) return undefined
+  // A key that is used now and then may have no address that it used twice: then each that it used before is its own.
+  const twice = older.filter((entry) => isOwnAddress(entry, nowMs))
+  const own = new Set((twice.length > 0 ? twice : older).map(({ address }) => address))
   return new Set(usage.sources.map(({ address }) => address).filter((address) => !own.has(address)))
 }
 
-function excessSince(profile: Profile, sinceMs: number, span: number): SourceExcess {
+/** Undefined when the addresses since then add less than `minRequests`, or the own ones do not go on as usual. */
+function excessSince(
+  profile: Profile,
+  { sinceMs, span, minRequests }: { sinceMs: number; span: number; minRequests: number },
+): SourceExcess | undefined {
   const { sources, learnedUntilMs } = profile
   const spanMs = SOURCE_SPANS_MS[span] ?? HOUR_MS
-  const now = (entry: KnownAddress): number => faded(entry.made, learnedUntilMs - entry.fadedToMs)[span] ?? 0
+  const now = ({ made, fadedToMs }: KnownAddress): number => fadedSum(made, span, learnedUntilMs - fadedToMs)
   const added = sources.addresses.filter(({ firstMs }) => firstMs >= sinceMs)
-  const own = sources.addresses.filter(({ firstMs }) => firstMs < sinceMs)
   const made = added.reduce((sum, entry) => sum + now(entry), 0)
   const usual = sources.usual[span] ?? 0
   const byOwn = Math.max(0, (sources.made[span] ?? 0) - made)
+  const goesOn = byOwn >= OWN_SHARE_MIN * usual && byOwn <= OWN_SHARE_MAX * usual
+  if (!goesOn || made < Math.max(minRequests, ADDED_SHARE_MIN * usual)) return undefined
+  const own = sources.addresses.filter(({ firstMs }) => firstMs < sinceMs)
   const missing = missingWork(own, { learnedUntilMs, sinceMs, span, usual })
   const unexplained = made - REPLACED_FACTOR * missing
-  const goesOn = byOwn >= OWN_SHARE_MIN * usual && byOwn <= OWN_SHARE_MAX * usual
-  const isWorth = goesOn && unexplained >= ADDED_SHARE_MIN * usual
+  if (unexplained < Math.max(minRequests, ADDED_SHARE_MIN * usual)) return undefined
   return {
     spanMs,
     sinceMs,
     addresses: added.map(({ address }) => address),
     made,
-    added: isWorth ? unexplained : 0,
+    added: unexplained,
     byOwn,
     usual,
     logRatio: logRatioOf(byOwn, { usual, lost: unexplained, spread: spreadOfSum(profile, span) }),
@@ -132,11 +144,14 @@ function missingWork(
   }: { learnedUntilMs: number; sinceMs: number; span: number; usual: number },
 ): number {
   const recent = own.filter(({ lastMs }) => lastMs > sinceMs - REPLACED_WITHIN_MS)
-  const sums = recent.map((entry) => faded(entry.made, learnedUntilMs - entry.fadedToMs))
-  const total = sums.reduce((sum, made) => sum + (made[SHARE_SPAN] ?? 0), 0)
+  const sums = recent.map(({ made, fadedToMs }) => ({
+    share: fadedSum(made, SHARE_SPAN, learnedUntilMs - fadedToMs),
+    lately: fadedSum(made, span, learnedUntilMs - fadedToMs),
+  }))
+  const total = sums.reduce((sum, { share }) => sum + share, 0)
   if (total <= 0) return usual
   const missing = sums.reduce(
-    (sum, made) => sum + Math.max(0, ((made[SHARE_SPAN] ?? 0) / total) * usual - (made[span] ?? 0)),
+    (sum, { share, lately }) => sum + Math.max(0, (share / total) * usual - lately),
     0,
   )
   // The share of an address that has gone fades meanwhile: what it was is more.

@@ -1,5 +1,6 @@
 import { DAY_MS, HOUR_MS } from '../usage/duration.ts'
 import type { SourceUsage } from '../usage/source.ts'
+import { sixDigits } from './six-digits.ts'
 
 /** Which addresses use a key, and how much of its work each does. */
 export interface SourceHabit {
@@ -52,13 +53,62 @@ export function withSources(
   }
 }
 
+/**
+ * How many new addresses a day the key meets: those of the time that addresses are remembered, but not of its first day,
+ * over the days, with half an address in five days for a key that is hardly known.
+ */
+export function newAddressRate(
+  { addresses }: SourceHabit,
+  { firstSeenMs, nowMs }: { readonly firstSeenMs: number; readonly nowMs: number },
+): number {
+  const fromMs = Math.max(firstSeenMs + DAY_MS, nowMs - FORGOTTEN_AFTER_MS)
+  // What came within the last day may be what is judged.
+  const toMs = nowMs - DAY_MS
+  const met = addresses.filter(({ firstMs }) => firstMs >= fromMs && firstMs < toMs).length
+  return (met + 0.5) / (Math.max(0, toMs - fromMs) / DAY_MS + 5)
+}
+
+const firstUses = new WeakMap<SourceHabit, ReadonlyMap<string, number>>()
+
+/** An address that used the key within so short a time, once, tried it: that it did is no reason to take it for the key's own. */
+const ONE_OCCASION_MS = HOUR_MS
+/** And for a day it is new, whatever it does. */
+export const NEW_FOR_MS = DAY_MS
+
+/** True when the address is the key's own at `nowMs`: it has used it on more than one occasion, first more than a day ago. */
+export function isOwnAddress({ firstMs, lastMs }: KnownAddress, nowMs: number): boolean {
+  return firstMs < nowMs - NEW_FOR_MS && lastMs - firstMs >= ONE_OCCASION_MS
+}
+
+/**
+ * When each address that used the key on more than one occasion first used it. Remembered per habit: it changes once an
+ * hour, ticks ask every few seconds.
+ */
+export function firstUsesOf(habit: SourceHabit): ReadonlyMap<string, number> {
+  let known = firstUses.get(habit)
+  if (known === undefined) {
+    known = new Map(
+      habit.addresses
+        .filter(({ firstMs, lastMs }) => lastMs - firstMs >= ONE_OCCASION_MS)
+        .map(({ address, firstMs }) => [address, firstMs]),
+    )
+    firstUses.set(habit, known)
+  }
+  return known
+}
+
 /** The sums as they are `ms` later when nothing is added. */
 export function faded(sums: Faded, ms: number): Faded {
-  return sums.map((sum, span) => rounded(sum * 0.5 ** (ms / (SOURCE_SPANS_MS[span] ?? 1))))
+  return sums.map((sum, span) => sixDigits(sum * 0.5 ** (ms / (SOURCE_SPANS_MS[span] ?? 1))))
+}
+
+/** One of these sums. */
+export function fadedSum(sums: Faded, span: number, ms: number): number {
+  return sixDigits((sums[span] ?? 0) * 0.5 ** (ms / (SOURCE_SPANS_MS[span] ?? 1)))
 }
 
 function plus(sums: Faded, more: number): Faded {
-  return sums.map((sum) => rounded(sum + more))
+  return sums.map((sum) => sixDigits(sum + more))
 }
 
 function withAddresses(
@@ -89,8 +139,4 @@ function withAddresses(
     all.toSorted((a, b) => b.lastMs - a.lastMs || (a.address < b.address ? -1 : 1)).slice(0, ADDRESSES_MAX),
   )
   return all.filter((entry) => kept.has(entry))
-}
-
-function rounded(value: number): number {
-  return Number(value.toPrecision(6))
 }

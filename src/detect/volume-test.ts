@@ -1,8 +1,20 @@
-import { HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
-import { rollupsWithin, sumRollups, type KeyUsage } from '../usage/key-usage.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
+import { rollupsWithin, sumWithin, type KeyUsage } from '../usage/key-usage.ts'
 import { bucketStart, type Rollup, type UsageTotals } from '../usage/rollup.ts'
-import { expectedVolume, requestScale, spreadOf, type ExpectedVolume } from './expected-volume.ts'
+import {
+  expectedLongVolume,
+  expectedVolume,
+  requestScale,
+  spreadOf,
+  type ExpectedVolume,
+} from './expected-volume.ts'
 import type { Profile } from './profile.ts'
+import { scoreOfSurprise } from './score.ts'
+import { NANO_USD_PER_USD } from '../usage/event.ts'
+import { longPeak, longWindow, SHORT_WINDOWS_MS, type LongWindow } from './long-window.ts'
+import { durationInWords } from './sentence.ts'
+import { check, type Check, type Trace } from './trace.ts'
+import { tailScale } from './surprise-habit.ts'
 import { logOverdispersedTail, overdispersedQuantile } from './statistics.ts'
 
 export type VolumeMetric = 'requests' | 'tokens' | 'cost'
@@ -18,6 +30,8 @@ export interface Excess {
   readonly high: number
   /** ln of the chance of so much, or more, by habit. */
   readonly logChance: number
+  /** How rare it is for the key, held against its own past: what leads, and what the budget is compared with. */
+  readonly score: number
 }
 
 /** How unlikely, how far above the usual, and how much a window must be: all three. */
@@ -28,62 +42,138 @@ export interface VolumeThresholds {
 }
 
 // The least effect worth an alert, whatever the chance: large keys make small deviations certain.
-const RATIO_MIN_SHORT = 2.5
-const RATIO_MIN_HOUR = 2.2
-const SHORT_WINDOW_MS = 10 * MINUTE_MS
+const RATIO_MIN: readonly (readonly [upToMs: number, ratio: number])[] = [
+  [10 * MINUTE_MS, 2.5],
+  [3 * HOUR_MS, 2.2],
+  [12 * HOUR_MS, 1.6],
+  [DAY_MS, 1.4],
+]
 /** A bursty key must exceed its own fading peak by this much: its bursts are not chance, whatever the model says. */
 const PEAK_GUARD = 1.3
 const BURSTY_SPREAD = 1 / 1.5
 /** Sizes vary without bound, so totals of tokens and cost need a handful of requests. */
 const SIZED_REQUESTS_MIN = 5
 
-/** The excesses of the windows over what is usual, the least likely first. */
+/** The excesses of the windows over what is usual, the rarest first. */
 export function volumeExcesses(
   { usage, profile, nowMs }: { readonly usage: KeyUsage; readonly profile: Profile; readonly nowMs: number },
   { metrics, windows }: { readonly metrics: readonly VolumeMetric[]; readonly windows: readonly number[] },
   thresholds: VolumeThresholds,
+  trace?: Trace,
 ): Excess[] {
   const excesses: Excess[] = []
   for (const windowMs of windows) {
-    const rollups = rollupsWithin(usage, windowMs, nowMs)
-    const totals = sumRollups(rollups)
-    if (totals.requests - totals.refused < Math.min(thresholds.minRequests, SIZED_REQUESTS_MIN)) continue
-    const endMs = bucketStart(nowMs) + MINUTE_MS
-    const expected = expectedVolume(profile, endMs - windowMs, endMs)
+    const window = windowTotals({ usage, profile, nowMs }, windowMs)
+    const { fromMs, endMs, totals } = window
+    const made = totals.requests - totals.refused
+    const least = Math.min(thresholds.minRequests, SIZED_REQUESTS_MIN)
+    const isSome = check(trace, made >= least, () => ({
+      kind: 'floor',
+      what: `successful requests in ${durationInWords(windowMs)}`,
+      observed: made,
+      needed: `at least ${least}`,
+    }))
+    if (!isSome) continue
+    const expected =
+      windowMs > SHORT_WINDOWS_MS
+        ? expectedLongVolume(profile, window)
+        : { ...expectedVolume(profile, fromMs, endMs), spread: spreadOf(profile) }
     for (const metric of metrics) {
-      const excess = excessOf(profile, { metric, windowMs, expected, totals, rollups }, thresholds)
+      // The ledger, which long windows are summed from, knows no tokens.
+      if (metric === 'tokens' && windowMs > SHORT_WINDOWS_MS) continue
+      const measurement = { metric, windowMs, fromMs, expected, totals, trace }
+      const excess = excessOf({ usage, profile, nowMs }, measurement, thresholds)
       if (excess !== undefined) excesses.push(excess)
     }
   }
-  return excesses.toSorted((a, b) => a.logChance - b.logChance || b.windowMs - a.windowMs)
+  return excesses.toSorted(
+    (a, b) => b.score - a.score || a.logChance - b.logChance || b.windowMs - a.windowMs,
+  )
 }
+
+/**
+ * How surprising a closed hour is to the model: -ln of how many hours of so much, by whatever metric, it expects in a
+ * day; 0 for an hour that is not above the usual.
+ */
+export function hourSurprise(profile: Profile, hourMs: number, totals: UsageTotals): number {
+  const expected = expectedVolume(profile, hourMs, hourMs + HOUR_MS)
+  let nats = 0
+  for (const metric of VOLUME_METRICS) {
+    const amount = amountOf(profile, metric, totals)
+    if (amount === undefined || amount.observed <= expected.mean * amount.perRequest) continue
+    const mean = (expected.mean * amount.perRequest) / amount.scale
+    const logChance = logOverdispersedTail(amount.observed / amount.scale, mean, expected.size)
+    nats = Math.max(nats, -logChance - Math.log(DAY_MS / HOUR_MS))
+  }
+  return nats
+}
+const VOLUME_METRICS: readonly VolumeMetric[] = ['requests', 'tokens', 'cost']
+
+function windowTotals(
+  judged: { readonly usage: KeyUsage; readonly profile: Profile; readonly nowMs: number },
+  windowMs: number,
+): LongWindow {
+  if (windowMs > SHORT_WINDOWS_MS) return longWindow(judged, windowMs)
+  const endMs = bucketStart(judged.nowMs) + MINUTE_MS
+  return {
+    fromMs: endMs - windowMs,
+    endMs,
+    totals: sumWithin(judged.usage, windowMs, judged.nowMs),
+    made: NO_HOURS,
+  }
+}
+
+const NO_HOURS: ReadonlyMap<number, number> = new Map()
 
 interface Measurement {
   readonly metric: VolumeMetric
   readonly windowMs: number
-  readonly expected: ExpectedVolume
+  readonly fromMs: number
+  readonly trace: Trace | undefined
+  readonly expected: ExpectedVolume & { readonly spread: number }
   readonly totals: UsageTotals
-  readonly rollups: readonly Rollup[]
 }
 
 function excessOf(
-  profile: Profile,
+  { usage, profile, nowMs }: { readonly usage: KeyUsage; readonly profile: Profile; readonly nowMs: number },
   measurement: Measurement,
   thresholds: VolumeThresholds,
 ): Excess | undefined {
-  const { metric, windowMs, expected, totals, rollups } = measurement
+  const { metric, windowMs, expected, totals, trace } = measurement
   const amount = amountOf(profile, metric, totals)
-  if (amount === undefined || amount.observed < thresholds.minRequests * amount.perRequest) return undefined
+  // A size that nobody knows yet, or too few requests that have one.
+  if (amount === undefined) return undefined
+  const note = (kind: Check['kind'], holds: boolean, needed: number): boolean =>
+    check(trace, holds, () => ({
+      kind,
+      what: `${AMOUNTS[metric]} in ${durationInWords(windowMs)}`,
+      observed: shownAmount(metric, amount.observed),
+      needed: `at least ${shownAmount(metric, needed)}`,
+    }))
+  const floor = thresholds.minRequests * amount.perRequest
+  if (!note('floor', amount.observed >= floor, floor)) return undefined
   const usual = expected.mean * amount.perRequest
-  const ratioMin = windowMs <= SHORT_WINDOW_MS ? RATIO_MIN_SHORT : RATIO_MIN_HOUR
+  const least = usual * ratioMin(windowMs)
+  if (!note('unusual', amount.observed >= least, least)) return undefined
   // One dear request is no spike: without it, there must still be far more than usual.
-  const largest = metric === 'requests' ? 0 : largestOf(rollups, metric)
-  if (amount.observed - largest < usual * ratioMin) return undefined
-  if (!exceedsPeak(profile, measurement, amount)) return undefined
+  const largest =
+    metric === 'requests' || windowMs > SHORT_WINDOWS_MS
+      ? 0
+      : largestOf(rollupsWithin(usage, windowMs, nowMs), metric)
+  if (!note('unusual', amount.observed - largest >= least, least + largest)) return undefined
+  const peak = guardedPeak(profile, measurement, amount)
+  if (peak > 0 && !note('unusual', amount.observed > peak, peak)) return undefined
   // Read as a count of requests of equal size: sum / scale has the variance of a count.
   const mean = usual / amount.scale
   const logChance = logOverdispersedTail(amount.observed / amount.scale, mean, expected.size)
-  if (!(logChance <= thresholds.logChance)) return undefined
+  const isRare = check(trace, logChance <= thresholds.logChance, () => ({
+    kind: 'unusual',
+    what: `chance of so many ${AMOUNTS[metric]} in ${durationInWords(windowMs)}`,
+    observed: Number(Math.max(CHANCE_SHOWN_MIN, Math.exp(logChance)).toPrecision(2)),
+    needed: `at most ${Number(Math.exp(thresholds.logChance).toPrecision(2))}`,
+    setting: 'detectors.volume_spike.sensitivity',
+  }))
+  if (!isRare) return undefined
   return {
     metric,
     windowMs,
@@ -92,8 +182,31 @@ function excessOf(
     low: overdispersedQuantile(0.975, mean, expected.size) * amount.scale,
     high: overdispersedQuantile(0.025, mean, expected.size) * amount.scale,
     logChance,
+    score: scoreOfSurprise((-logChance - Math.log(DAY_MS / windowMs)) / volumeScale(profile)),
   }
 }
+
+const AMOUNTS = {
+  requests: 'successful requests',
+  tokens: 'tokens',
+  cost: 'US dollars',
+} as const satisfies Record<VolumeMetric, string>
+const CHANCE_SHOWN_MIN = 1e-300
+
+function shownAmount(metric: VolumeMetric, amount: number): number {
+  return Number((metric === 'cost' ? amount / NANO_USD_PER_USD : amount).toPrecision(4))
+}
+
+function ratioMin(windowMs: number): number {
+  return RATIO_MIN.find(([upToMs]) => windowMs <= upToMs)?.[1] ?? 1.4
+}
+
+/** By how much the tails of this key's volume are longer than the model's. */
+export function volumeScale(profile: Profile): number {
+  return tailScale(profile.surprises.volume_spike, TYPICAL_SCALE)
+}
+/** The scale of a typical key of the evaluation fleets: hours cluster, days differ, whatever the model says. */
+const TYPICAL_SCALE = 2
 
 /** What the largest cell holds, when it is too small to be a pattern. */
 function largestOf(rollups: readonly Rollup[], metric: 'tokens' | 'cost'): number {
@@ -133,14 +246,22 @@ function amountOf(profile: Profile, metric: VolumeMetric, totals: UsageTotals): 
 
 /**
  * The guard of bursty keys, measured to cut false alerts to a third for hardly a loss: the window must exceed the
- * key's fading peak. Within the hour every key is bursty, so short windows are always held against the peak.
+ * key's fading peak. Within the hour every key is bursty, so short windows are always held against the peak. Returns what
+ * must be exceeded; 0 where there is no guard.
  */
-function exceedsPeak(profile: Profile, { windowMs }: Measurement, { observed, peakHour }: Amount): boolean {
-  if (windowMs >= HOUR_MS) return spreadOf(profile) <= BURSTY_SPREAD || observed > PEAK_GUARD * peakHour
+function guardedPeak(
+  profile: Profile,
+  { metric, windowMs, fromMs, expected }: Measurement,
+  { peakHour }: Amount,
+): number {
+  if (windowMs >= HOUR_MS && expected.spread <= BURSTY_SPREAD) return 0
+  if (windowMs > SHORT_WINDOWS_MS)
+    return PEAK_GUARD * longPeak(profile, { fromMs, windowMs, isCost: metric === 'cost' })
+  if (windowMs >= HOUR_MS) return PEAK_GUARD * peakHour
   const { peakFiveMinutes, peakRequests } = profile.volume
-  if (peakRequests <= 0) return true
+  if (peakRequests <= 0) return 0
   // A sub-additive bound: n short spans hold at the most n peaks of five minutes, and never more than the hour.
   const fiveMinuteSpans = Math.max(1, windowMs / (5 * MINUTE_MS))
   const share = Math.min(1, (fiveMinuteSpans * peakFiveMinutes) / peakRequests)
-  return observed > PEAK_GUARD * share * peakHour
+  return PEAK_GUARD * share * peakHour
 }

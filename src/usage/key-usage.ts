@@ -2,6 +2,7 @@ import { HOUR_MS } from './duration.ts'
 import type { KeyAttributes } from './event.ts'
 import { addInto, BUCKET_MS, NO_USAGE, type Rollup, type UsageTotals } from './rollup.ts'
 import type { SourceUsage } from './source.ts'
+import { digestOf, type UsageDigest } from './usage-digest.ts'
 
 /**
  * How far back `KeyUsage.rollups` reaches: the open hour, and the hour before it, which is learnt only LEARN_DELAY_MS
@@ -19,6 +20,8 @@ export interface KeyUsage {
    * SOURCES_MAX in a bucket. Requests stamped later than the tick, by a clock that is fast, may be in the last bucket.
    */
   readonly sources: readonly SourceUsage[]
+  /** What a store keeps summed while usage comes in. Where it keeps nothing, `digestOf` makes it of the rows. */
+  readonly digest?: UsageDigest
 }
 
 /**
@@ -26,8 +29,22 @@ export interface KeyUsage {
  * buckets 11:59 to 12:03.
  */
 export function rollupsWithin(usage: KeyUsage, windowMs: number, nowMs: number): Rollup[] {
-  const fromMs = Math.floor(nowMs / BUCKET_MS) * BUCKET_MS - windowMs + BUCKET_MS
-  return usage.rollups.filter((rollup) => rollup.bucketMs >= fromMs && rollup.bucketMs <= nowMs)
+  const fromMs = windowStart(windowMs, nowMs)
+  // What is asked for is at the end, so it is looked for from there.
+  let end = usage.rollups.length
+  while (end > 0 && (usage.rollups[end - 1]?.bucketMs ?? nowMs) > nowMs) end -= 1
+  let start = end
+  while (start > 0 && (usage.rollups[start - 1]?.bucketMs ?? fromMs) >= fromMs) start -= 1
+  return usage.rollups.slice(start, end)
+}
+
+/** The sum of `rollupsWithin`. */
+export function sumWithin(usage: KeyUsage, windowMs: number, nowMs: number): UsageTotals {
+  return digestOf(usage, nowMs).since(windowStart(windowMs, nowMs))
+}
+
+function windowStart(windowMs: number, nowMs: number): number {
+  return Math.floor(nowMs / BUCKET_MS) * BUCKET_MS - windowMs + BUCKET_MS
 }
 
 export function sumRollups(rollups: readonly UsageTotals[]): UsageTotals {

@@ -118,6 +118,39 @@ const dailyHours: fc.Arbitrary<ClosedHour[]> = fc
     }),
   )
 
+/** Some hours of each day for weeks, of a level that may rise, ended up to three days ago. */
+export const steadyHours: fc.Arbitrary<ClosedHour[]> = fc
+  .record({
+    days: fc.oneof(fc.integer({ min: 1, max: 35 }), fc.integer({ min: 10, max: 35 })),
+    perDay: fc.constantFrom(1, 4, 4),
+    // About three days: when a key of four hours a day has been silent for too long.
+    endedHoursAgo: fc.oneof(fc.nat({ max: 75 }), fc.integer({ min: 66, max: 75 })),
+    rises: fc.double({ min: 0.8, max: 6, noNaN: true }),
+    cell: anyCell,
+    drawn: fc.array(anySource, { maxLength: 2 }),
+    suspect: fc.boolean(),
+  })
+  .map(({ days, perDay, endedHoursAgo, rises, cell, drawn, suspect }) =>
+    Array.from({ length: days * perDay }, (_, index) => {
+      const hourMs = NOON_MS - (endedHoursAgo + 1 + (days * perDay - 1 - index) * (24 / perDay)) * HOUR_MS
+      const level = hourMs > NOON_MS - 8 * DAY_MS ? rises : 1
+      const refused = cell.refused
+      const made = Math.ceil((cell.requests - refused) * level)
+      const rollup = {
+        ...cell,
+        bucketMs: hourMs,
+        requests: made + refused,
+        unpriced: Math.min(made, cell.unpriced),
+      }
+      return {
+        hourMs,
+        rollups: [rollup],
+        sources: sourcesAt(hourMs, HOUR_MS, drawn),
+        suspect: suspect && index % 11 === 0,
+      }
+    }),
+  )
+
 export const anyHours: fc.Arbitrary<ClosedHour[]> = fc.oneof(irregularHours, dailyHours)
 
 /** Minute rollups and sources of the two hours before an instant between 12:00 and 13:00. */
@@ -147,6 +180,16 @@ export const anyUsage: fc.Arbitrary<{ readonly usage: KeyUsage; readonly nowMs: 
       nowMs,
     }
   })
+
+/** A key that nobody uses, but for calls that are refused. */
+export const noUsage: typeof anyUsage = anyUsage.map(({ usage, nowMs }) => ({
+  nowMs,
+  usage: {
+    ...usage,
+    rollups: usage.rollups.slice(0, 2).map((part) => ({ ...part, refused: part.requests, unpriced: 0 })),
+    sources: [],
+  },
+}))
 
 export function profileOf(hours: readonly ClosedHour[], firstSeenMs = NOON_MS): Profile {
   const empty = emptyProfile({

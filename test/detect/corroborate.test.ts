@@ -63,6 +63,14 @@ describe('corroboration', () => {
     expect(corroborate(findings, [], graded)).toEqual(findings)
   })
 
+  test('does not take a new country for evidence that a key that rested was woken by a thief, but a place too far', () => {
+    const woken = finding('dormant_key', 'warning')
+    expect(corroborate([woken, finding('unusual_geo', 'info')], [], graded)[0]?.severity).toBe('warning')
+    expect(corroborate([woken, finding('impossible_travel', 'warning')], [], graded)[0]?.severity).toBe(
+      'critical',
+    )
+  })
+
   test('takes work of new addresses for another kind of evidence than volume', () => {
     const raised = corroborate(
       [finding('volume_spike', 'warning'), finding('volume_spike', 'warning', 'new_addresses')],

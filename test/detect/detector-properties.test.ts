@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest'
 import { DETECTOR_NAMES } from '../../src/detect/finding.ts'
 import { DETECTORS } from '../../src/detect/registry.ts'
 import { WEEK_MS } from '../../src/usage/duration.ts'
+import type { UsageTotals } from '../../src/usage/rollup.ts'
 import type { SourceUsage } from '../../src/usage/source.ts'
-import { anyHours, anyUsage, profileOf } from './arbitraries.ts'
+import { anyHours, anyUsage, noUsage, profileOf, steadyHours } from './arbitraries.ts'
 import { find, NOON_MS } from './history.ts'
 
 /** Nothing left to learn and every floor at its lowest: settings under which detectors speak most. */
@@ -35,6 +36,8 @@ const EAGER: Record<string, Record<string, unknown>> = {
   distinct_addresses: { min_history: '0s', min_events: 0, min_addresses: 2, times_usual: 1 },
   key_age: { enabled: true, max_age: '1d', remind_every: '1d' },
   unpriced_traffic: { min_share: 0.01, min_requests: 1, remind_every: '1d' },
+  key_silent: { min_history: '0s', min_events: 0 },
+  slow_drift: { min_history: '0s', min_events: 0, times_usual: 1.1 },
 }
 
 describe.each(DETECTORS.map((detector) => [detector.name, detector] as const))(
@@ -48,7 +51,7 @@ describe.each(DETECTORS.map((detector) => [detector.name, detector] as const))(
     test('never throws, and its evidence is plain JSON with finite numbers', () => {
       let found = 0
       fc.assert(
-        fc.property(anyHours, anyUsage, (hours, recent) => {
+        fc.property(hoursFor(name), usageFor(name), (hours, recent) => {
           for (const finding of findings(profileOf(hours), recent)) {
             found += 1
             expect(JSON.parse(JSON.stringify(finding))).toEqual(finding)
@@ -67,6 +70,42 @@ describe.each(DETECTORS.map((detector) => [detector.name, detector] as const))(
             ({ scope }) => scope,
           )
           expect(new Set(scopes).size).toBe(scopes.length)
+        }),
+        { numRuns: 50 },
+      )
+    })
+
+    test('more of the same use never lowers its score', () => {
+      fc.assert(
+        fc.property(anyHours, anyUsage, fc.constantFrom(2, 7), (hours, { usage, nowMs }, times) => {
+          const profile = profileOf(hours)
+          const more = {
+            ...usage,
+            rollups: usage.rollups.map((part) => multiplied(part, times)),
+            sources: usage.sources.map((part) => multiplied(part, times)),
+          }
+          const after = find(detector, { usage: more, profile, nowMs }, EAGER[name])
+          for (const { scope, score } of find(detector, { usage, profile, nowMs }, EAGER[name])) {
+            const again = after.find((finding) => finding.scope === scope)
+            // Many calls of a new model are use and no probe: unfamiliar_model and volume_spike tell of them.
+            if (name === 'model_probe' && again === undefined) continue
+            // What was only to be expected has come: the limit itself is told.
+            if (scope.endsWith(':projected') && again === undefined) continue
+            expect(again, `finding ${scope} of ${times} times the use`).toBeDefined()
+            if (score !== undefined) expect(again?.score).toBeGreaterThanOrEqual(score)
+          }
+        }),
+        { numRuns: 100 },
+      )
+    })
+
+    test('has a score for every finding, unless it is a limit of the operator', () => {
+      fc.assert(
+        fc.property(anyHours, anyUsage, (hours, { usage, nowMs }) => {
+          for (const { score } of find(detector, { usage, profile: profileOf(hours), nowMs }, EAGER[name])) {
+            if (WITHOUT_SCORE.includes(name)) expect(score).toBeUndefined()
+            else expect(score).toBeGreaterThanOrEqual(0)
+          }
         }),
         { numRuns: 50 },
       )
@@ -133,6 +172,30 @@ describe('the registry', () => {
     }
   })
 })
+
+/** Histories and usage on which a detector has something to find: what rests on weeks of habit needs weeks. */
+function hoursFor(name: string): typeof anyHours {
+  return name === 'key_silent' || name === 'slow_drift' ? steadyHours : anyHours
+}
+function usageFor(name: string): typeof anyUsage {
+  return name === 'key_silent' ? noUsage : anyUsage
+}
+
+const WITHOUT_SCORE: readonly string[] = ['spend_threshold', 'ip_allowlist', 'key_age', 'unpriced_traffic']
+
+/** So many times the same: requests, refusals, tokens and cost alike. */
+function multiplied<Part extends UsageTotals>(part: Part, times: number): Part {
+  return {
+    ...part,
+    requests: times * part.requests,
+    refused: times * part.refused,
+    inputTokens: times * part.inputTokens,
+    outputTokens: times * part.outputTokens,
+    cachedInputTokens: times * part.cachedInputTokens,
+    costNanoUsd: times * part.costNanoUsd,
+    unpriced: times * part.unpriced,
+  }
+}
 
 /** Dates and instants are times wherever they stand. A zone without daylight saving keeps whole weeks alike. */
 function withoutTimes(finding: ReturnType<typeof find>[number]): unknown {

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { calibrationOf, withinBudget } from '../../src/detect/alert-budget.ts'
 import { defineDetector, type Detector, type DetectorSettings } from '../../src/detect/detector.ts'
 import { explain } from '../../src/detect/explain.ts'
 import type { DetectorName } from '../../src/detect/finding.ts'
@@ -113,7 +114,11 @@ describe('explaining a key', () => {
         const all = explain(judged, DETECTORS, settings)
         for (const [index, detector] of DETECTORS.entries()) {
           const one = all[index]
-          const findings = detector.detect({ ...judged, settings: settings.get(detector.name) as never })
+          const chosen = settings.get(detector.name) as DetectorSettings
+          const calibration = calibrationOf(detector.name, chosen, judged.profile)
+          const findings = detector
+            .detect({ ...judged, settings: chosen })
+            .map((finding) => withinBudget(finding, calibration))
           expect(one?.findings).toEqual(findings)
           expect(one?.verdict === 'fired').toBe(findings.length > 0)
           expect(JSON.parse(JSON.stringify(one))).toEqual(one)

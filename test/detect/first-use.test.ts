@@ -42,25 +42,27 @@ describe('unusual_geo', () => {
     expect(find(unusualGeo, { usage: usage(cells, nowMs), profile: home, nowMs })).toEqual([])
   })
 
-  test('goes on firing while the first use goes on, and ends after a pause or six hours', () => {
-    const goOn = (profile: Profile, hourMs: number) =>
-      learnHour(
-        profile,
-        { hourMs, rollups: [rollup({ country: 'RO', bucketMs: hourMs })], suspect: true },
-        'UTC',
-      )
-    const at = (profile: Profile, atMs: number) =>
-      find(unusualGeo, { usage: usage([{ country: 'RO' }], atMs), profile, nowMs: atMs }).length
+  const goOn = (profile: Profile, hourMs: number, suspect: boolean) =>
+    learnHour(profile, { hourMs, rollups: [rollup({ country: 'RO', bucketMs: hourMs })], suspect }, 'UTC')
+  const firesAt = (profile: Profile, atMs: number) =>
+    find(unusualGeo, { usage: usage([{ country: 'RO' }], atMs), profile, nowMs: atMs }).length > 0
 
+  test('goes on firing while the first use goes on, and ends after a pause or six hours', () => {
     let profile = home
     for (let hour = 0; hour < 6; hour += 1) {
-      expect(at(profile, NOON_MS + hour * HOUR_MS + 600_000)).toBe(1)
-      profile = goOn(profile, NOON_MS + hour * HOUR_MS)
+      expect(firesAt(profile, NOON_MS + hour * HOUR_MS + 600_000)).toBe(true)
+      profile = goOn(profile, NOON_MS + hour * HOUR_MS, false)
     }
-    expect(at(profile, NOON_MS + 6 * HOUR_MS + 600_000)).toBe(0)
+    expect(firesAt(profile, NOON_MS + 6 * HOUR_MS + 600_000)).toBe(false)
 
-    const afterPause = goOn(home, NOON_MS)
-    expect(at(afterPause, NOON_MS + 4 * HOUR_MS)).toBe(0)
+    const afterPause = goOn(home, NOON_MS, false)
+    expect(firesAt(afterPause, NOON_MS + 4 * HOUR_MS)).toBe(false)
+  })
+
+  test('under an open alert it stays news however long it goes on: the hours teach nothing', () => {
+    let profile = home
+    for (let hour = 0; hour < 12; hour += 1) profile = goOn(profile, NOON_MS + hour * HOUR_MS, true)
+    expect(firesAt(profile, NOON_MS + 12 * HOUR_MS + 600_000)).toBe(true)
   })
 
   test('stays silent while it learns: by days, by events, and by events whose place is known', () => {

@@ -12,13 +12,18 @@ const HANOI = { address: '14.160.0.1', country: 'VN', latitude: 21, longitude: 1
 const NOWHERE = { address: '10.0.0.1', country: undefined, latitude: undefined, longitude: undefined }
 const NOW_MS = NOON_MS + 50 * MINUTE_MS
 
-/** Ten days of use in every hour, in London unless told otherwise. */
-function habit(placesOf: (hourMs: number) => readonly Partial<SourceUsage>[] = () => [LONDON]): Profile {
+/** Ten days of use in every hour, in London unless told otherwise; each source is used over `spanMs` of its hours. */
+function habit(
+  placesOf: (hourMs: number) => readonly Partial<SourceUsage>[] = () => [LONDON],
+  isUsed: (hourMs: number) => boolean = () => true,
+  spanMs: number = 59 * MINUTE_MS,
+): Profile {
   const startMs = NOON_MS - 10 * DAY_MS
   let profile = emptyProfile({ keyId: 'key-7', firstSeenMs: startMs, timeZone: 'UTC' })
   for (let hourMs = startMs; hourMs < NOON_MS; hourMs += HOUR_MS) {
+    if (!isUsed(hourMs)) continue
     const sources = placesOf(hourMs).map((place) =>
-      source({ ...place, requests: 10, bucketMs: hourMs, firstMs: hourMs, lastMs: hourMs + 59 * MINUTE_MS }),
+      source({ ...place, requests: 10, bucketMs: hourMs, firstMs: hourMs, lastMs: hourMs + spanMs }),
     )
     profile = learnHour(
       profile,
@@ -36,6 +41,57 @@ function at(place: Partial<SourceUsage>, minute: number, more: Partial<SourceUsa
 function found(sources: readonly SourceUsage[], profile = habit(), settings = {}) {
   return find(impossibleTravel, { usage: usage([{}], NOW_MS, sources), profile, nowMs: NOW_MS }, settings)
 }
+
+describe('impossible_travel within a country', () => {
+  const glasgow = { ...LONDON, address: '81.2.70.1', latitude: 55.9, longitude: -4.3 }
+  /** Three addresses in London at work every hour, and every day the second is another one, as where addresses are assigned anew. */
+  const changing = habit((hourMs) => [
+    LONDON,
+    { ...LONDON, address: `81.2.71.${Math.floor(hourMs / DAY_MS) % 256}` },
+    { ...LONDON, address: '81.2.72.1' },
+  ])
+  const today = { ...LONDON, address: `81.2.71.${Math.floor((NOON_MS - HOUR_MS) / DAY_MS) % 256}` }
+  const third = { ...LONDON, address: '81.2.72.1' }
+
+  test('is info while an address that fell silent may have been assigned anew', () => {
+    const trip = [
+      at(LONDON, 5),
+      at(glasgow, 20),
+      at(LONDON, 30),
+      at(third, 35),
+      at(glasgow, 40),
+      at(LONDON, 45),
+    ]
+    expect(found(trip, changing)[0]).toMatchObject({ severity: 'info', evidence: { returned: true } })
+  })
+
+  test('warns when more is made at the new place than the key makes in all, before it is used at home again', () => {
+    // 10 requests an hour are usual.
+    const made = (requests: number) => found([at(LONDON, 5), at(glasgow, 20, { requests })], changing)[0]
+    expect(made(200)).toMatchObject({
+      severity: 'warning',
+      evidence: { returned: false, proof: 'outnumbers' },
+    })
+    expect(made(9)?.severity).toBe('info')
+  })
+
+  test('warns when all addresses of the key go on beside it', () => {
+    const trip = [
+      at(LONDON, 5),
+      at(glasgow, 20, { requests: 3 }),
+      at(LONDON, 30),
+      at(third, 35),
+      at(today, 40),
+    ]
+    expect(found(trip, changing)[0]).toMatchObject({ severity: 'warning', evidence: { proof: 'returned' } })
+  })
+
+  test('warns on the way back of a key whose addresses hardly ever change, and tells of it as info before', () => {
+    const trip = [at(LONDON, 5), at(glasgow, 20), at(LONDON, 30)]
+    expect(found(trip.slice(0, 2))[0]).toMatchObject({ severity: 'info', evidence: { returned: false } })
+    expect(found(trip)[0]).toMatchObject({ severity: 'warning', evidence: { proof: 'returned' } })
+  })
+})
 
 describe('impossible_travel', () => {
   test('warns when a key is used far away and then at home again, faster than anybody travels', () => {
@@ -55,11 +111,45 @@ describe('impossible_travel', () => {
     expect(finding?.summary).toContain('GB 51.5 -0.1 and in VN 21.0 105.9')
   })
 
-  test('tells as info of a key that is not used at home again: it may have moved', () => {
+  test('warns at the first request from another country: whoever waits for the way back has lost minutes', () => {
     expect(found([at(LONDON, 5), at(HANOI, 20)])[0]).toMatchObject({
-      severity: 'info',
-      evidence: { returned: false },
+      severity: 'warning',
+      evidence: { returned: false, proof: 'abroad' },
     })
+  })
+
+  test('a journey that was possible does not make it known that the key is used at both places at once', () => {
+    // Hanoi once, twelve hours after London and as long before it: time enough for an airliner.
+    const once = habit(
+      (hourMs) => (hourMs === NOON_MS - 2 * DAY_MS ? [{ ...HANOI, address: '14.160.0.2' }] : [LONDON]),
+      (hourMs) =>
+        Math.abs(hourMs - (NOON_MS - 2 * DAY_MS)) >= 12 * HOUR_MS || hourMs === NOON_MS - 2 * DAY_MS,
+    )
+    expect(once.places.pairs).toMatchObject([{ slow: true }])
+    expect(found([at(LONDON, 5), at(HANOI, 20), at(LONDON, 40)], once)[0]?.severity).toBe('warning')
+  })
+
+  test('notices a stranger by the way home, when there had been time for the way there', () => {
+    // London until midnight, Hanoi at eleven: possible. London again at a quarter past: not.
+    const slept = habit(
+      () => [LONDON],
+      (hourMs) => hourMs < NOON_MS - 12 * HOUR_MS,
+    )
+    expect(found([at(HANOI, 20)], slept)).toEqual([])
+    expect(found([at(HANOI, 20), at(LONDON, 40)], slept)[0]).toMatchObject({
+      severity: 'warning',
+      evidence: { from: 'GB 51.5 -0.1', to: 'VN 21.0 105.9', returned: false },
+    })
+  })
+
+  test('an address that tried the key once is not its own days later', () => {
+    const tried = habit(
+      (hourMs) => (hourMs === NOON_MS - 2 * DAY_MS ? [HANOI] : [LONDON]),
+      (hourMs) =>
+        Math.abs(hourMs - (NOON_MS - 2 * DAY_MS)) >= 12 * HOUR_MS || hourMs === NOON_MS - 2 * DAY_MS,
+      MINUTE_MS,
+    )
+    expect(found([at(LONDON, 5), at(HANOI, 20), at(LONDON, 40)], tried)[0]?.severity).toBe('warning')
   })
 
   test('has the severity that the operator fixed', () => {

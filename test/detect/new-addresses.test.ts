@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { volumeSpike } from '../../src/detect/detectors/volume-spike.ts'
+import { calibrationOf } from '../../src/detect/alert-budget.ts'
 import { learnHour } from '../../src/detect/learn-hour.ts'
 import { emptyProfile, type Profile } from '../../src/detect/profile.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
@@ -35,17 +36,37 @@ function found(profile: Profile, addresses: readonly string[]) {
 const OWN = { a: 10, b: 10, c: 10 }
 
 describe('volume_spike, of new addresses', () => {
-  test('tells as info of a thief who adds half of the usual work from an address of his own', () => {
+  test('warns of a thief who adds half of the usual work from an address of his own', () => {
     const [finding] = found(
       habit((ago) => (ago <= 10 ? { ...OWN, thief: 15 } : OWN)),
       ['thief'],
     )
     expect(finding).toMatchObject({
       detector: 'volume_spike',
-      severity: 'info',
-      evidence: { metric: 'requests_from_new_addresses', addresses: ['thief'] },
+      severity: 'warning',
+      evidence: { metric: 'requests_from_new_addresses', addresses: ['thief'], new_addresses_per_day: 0.028 },
     })
     expect(finding?.summary).toContain('1 new address (thief), while its own addresses go on as usual')
+  })
+
+  test('is within the alert budget only where new addresses are seldom', () => {
+    const threshold = calibrationOf(
+      'volume_spike',
+      volumeSpike.settings.parse({}) as never,
+      habit(() => OWN),
+    )?.threshold
+    const thief = (ago: number): Hour => (ago <= 10 ? { thief: 15 } : {})
+    const [rare] = found(
+      habit((ago) => ({ ...OWN, ...thief(ago) })),
+      ['thief'],
+    )
+    // Until six days ago, every third day a fourth address was another one.
+    const [common] = found(
+      habit((ago) => ({ ...OWN, [`n${Math.floor(Math.max(ago, 144) / 72)}`]: 2, ...thief(ago) })),
+      ['thief'],
+    )
+    expect(rare?.score).toBeGreaterThan(threshold ?? Infinity)
+    expect(common?.score).toBeLessThan(threshold ?? 0)
   })
 
   test('finds one who adds a little more every day', () => {

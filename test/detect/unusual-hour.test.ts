@@ -37,6 +37,18 @@ describe('unusual_hour', () => {
     expect(at(nightMs, 3)).toEqual([])
   })
 
+  test('requests of two quiet hours are counted together, as far as they are within an hour', () => {
+    const atMs = nightMs - 10 * MINUTE_MS
+    const over = (ago: number) =>
+      find(unusualHour, {
+        usage: usage([{ requests: 2 }, { requests: 2, ago }], atMs),
+        profile: office,
+        nowMs: atMs,
+      })
+    expect(over(30)[0]?.evidence['observed']).toEqual({ hour: 'Thu 03:00', requests: 4 })
+    expect(over(70)).toEqual([])
+  })
+
   test('a weekend is another matter than a weekday', () => {
     const saturdayMs = NOON_MS + 3 * DAY_MS + MINUTE_MS
     expect(

@@ -144,8 +144,8 @@ describe('volume_spike', () => {
     expect(find(volumeSpike, mild, { sensitivity: 'low' })).toEqual([])
   })
 
-  test('windows are whole minutes from one minute to an hour', () => {
-    for (const windows of [['30s'], ['90s'], ['2h'], []]) {
+  test('windows are whole minutes from one minute to an hour, or whole hours up to a day', () => {
+    for (const windows of [['30s'], ['90s'], ['61m'], ['25h'], []]) {
       expect(volumeSpike.settings.safeParse({ windows }).success).toBe(false)
     }
     expect(volumeSpike.settings.parse({ windows: ['10m'] })).toMatchObject({ windows: [600_000] })

@@ -1,10 +1,12 @@
 import { z } from 'zod'
 import { DAY_MS } from '../../usage/duration.ts'
 import { bucketStart } from '../../usage/rollup.ts'
-import { addressesToday, usualAddresses } from '../address-habit.ts'
+import { digestOf } from '../../usage/usage-digest.ts'
+import { addressesAtMost, addressesToday, usualAddresses } from '../address-habit.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf, isLearning } from '../profile.ts'
+import { beyondPeakRate, scoreOfRate } from '../score.ts'
 import { grouped } from '../sentence.ts'
 import { commonSettings, learningSettings } from '../settings.ts'
 import { addressesOf } from '../top-addresses.ts'
@@ -30,6 +32,8 @@ const settings = z.strictObject({
 /** Days with addresses that must have been learnt: a gateway may start to send addresses only today. */
 const DAYS_MIN = 3
 const NAMED_IN_EVIDENCE = 8
+/** A day with times as many addresses as the busiest one is rarer by this power of it. */
+const COUNT_POWER = 3
 
 export const distinctAddresses = defineDetector({
   name: 'distinct_addresses',
@@ -47,6 +51,10 @@ export const distinctAddresses = defineDetector({
       needed: `at least ${DAYS_MIN}`,
     }))
     if (!isKnown) return []
+    // Nearly always a key has too few addresses, and nobody asks how many: then this is all that is done.
+    const recent = digestOf(usage, nowMs).addresses?.length ?? Infinity
+    if (trace === undefined && addressesAtMost(profile.addresses, recent, nowMs) < chosen.min_addresses)
+      return []
     const open = usage.sources.filter(({ bucketMs }) => bucketMs >= profile.learnedUntilMs)
     const count = addressesToday(profile.addresses, open, nowMs)
     const isMany = check(trace, count >= chosen.min_addresses, () => ({
@@ -79,6 +87,7 @@ function findingOf(
     keyId: usage.key.keyId,
     scope: '',
     severity: chosen.severity,
+    score: scoreOfRate(beyondPeakRate({ observed: count, peak: usual.peak, days: usual.days }, COUNT_POWER)),
     summary:
       `${usage.key.keyId} was used from ${grouped(count)} addresses today; ` +
       `${grouped(usual.mean)} a day are usual, ${grouped(usual.peak)} on its busiest`,

@@ -6,20 +6,25 @@ import { breakdownOf } from '../breakdown.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf, type Profile } from '../profile.ts'
+import { placed } from '../places.ts'
+import { beyondPeakRate, scoreOfRate } from '../score.ts'
 import { counted } from '../sentence.ts'
-import { commonSettings } from '../settings.ts'
+import { budgetedSettings, severityOf } from '../settings.ts'
+import { isOwnAddress, newAddressRate } from '../source-habit.ts'
 import { check } from '../trace.ts'
 import { pauseBefore, type Pause } from '../use-record.ts'
 import { span } from '../window.ts'
 
 const settings = z.strictObject({
-  ...commonSettings('warning'),
+  ...budgetedSettings(),
   silent_for: durationMs
     .refine((ms) => ms >= DAY_MS && ms <= 3_650 * DAY_MS, { message: 'expected a duration from 1d to 3650d' })
     .prefault('7d')
     .describe('How long a key must have been silent, from 1d.'),
 })
 
+/** A key that was hardly tried has no habit that a silence would break. */
+const EVENTS_MIN = 5
 /** How long after the first use it is told. */
 const NEWS_MS = 2 * HOUR_MS
 /** A key that is used once in two weeks is not dormant in between: the pause must be so much longer than its longest. */
@@ -31,6 +36,13 @@ export const dormantKey = defineDetector({
   settings,
   detect: (detection, trace) => {
     const { usage, profile, settings: chosen, nowMs } = detection
+    const isUsed = check(trace, profile.events >= EVENTS_MIN, () => ({
+      kind: 'learning',
+      what: 'requests learnt',
+      observed: profile.events,
+      needed: `at least ${EVENTS_MIN}`,
+    }))
+    if (!isUsed) return []
     const pause = newestPause(usage, profile, nowMs)
     const silentMs = pause === undefined ? 0 : pause.toMs - pause.fromMs
     const isLong = check(trace, silentMs >= chosen.silent_for, () => ({
@@ -53,10 +65,14 @@ export const dormantKey = defineDetector({
 
 /** The pause that ended within NEWS_MS: before the open hours, or already learnt. Refused calls end none. */
 function newestPause(usage: KeyUsage, profile: Profile, nowMs: number): Pause | undefined {
-  const open = usage.rollups.find(
-    ({ bucketMs, requests, refused }) =>
-      bucketMs >= profile.learnedUntilMs && bucketMs <= nowMs && requests > refused,
-  )
+  // Nearly always the key was used within the day, and then nothing that is open ends a pause.
+  const mayEnd = pauseBefore(profile.use, nowMs) !== undefined
+  const open = !mayEnd
+    ? undefined
+    : usage.rollups.find(
+        ({ bucketMs, requests, refused }) =>
+          bucketMs >= profile.learnedUntilMs && bucketMs <= nowMs && requests > refused,
+      )
   const opened =
     open === undefined ? undefined : pauseBefore(profile.use, bucketStart(open.bucketMs, HOUR_MS))
   const pause = opened ?? profile.use.pause
@@ -69,12 +85,14 @@ function findingOf(
 ): Finding {
   const rollups = rollupsWithin(usage, NEWS_MS, nowMs)
   const { requests, refused } = sumRollups(rollups)
+  const strange = isStrange(usage, profile, pause, nowMs)
   const days = Math.floor((pause.toMs - pause.fromMs) / DAY_MS)
   return {
     detector: 'dormant_key',
     keyId: usage.key.keyId,
     scope: '',
-    severity: chosen.severity,
+    severity: severityOf(chosen, strange === false ? 'info' : 'warning'),
+    score: scoreOf(profile, pause, strange),
     summary:
       `${usage.key.keyId} is used again after ${counted(days, 'day')} of silence ` +
       `(${counted(requests - refused, 'request')} so far; its longest pause before was ${daysOf(pause.longestBeforeMs)} days)`,
@@ -87,9 +105,47 @@ function findingOf(
       setting: `detectors.dormant_key.silent_for: ${formatDuration(chosen.silent_for)}`,
       last_used: new Date(pause.fromMs).toISOString(),
       requests: requests - refused,
+      new_address: strange ?? null,
       ...breakdownOf(rollups),
     },
   }
+}
+
+/** Silences of the evaluation fleets' keys become rarer with about the square of their length. */
+const SILENCE_POWER = 2
+
+/** And this share of them ends with an address that a key does not know. */
+const STRANGE_SHARE = 0.1
+
+function scoreOf(
+  profile: Profile,
+  { fromMs, toMs, longestBeforeMs }: Pause,
+  strange: boolean | undefined,
+): number {
+  const days = (toMs - profile.firstSeenMs) / DAY_MS
+  const peak = Math.max(DAY_MS, longestBeforeMs)
+  const rate = beyondPeakRate({ observed: toMs - fromMs, peak, days }, SILENCE_POWER)
+  return scoreOfRate(strange === true ? STRANGE_SHARE * rate : rate)
+}
+
+/**
+ * True when a stranger woke the key: an address that is not its own, from another place, or, where addresses do not
+ * change by themselves, from anywhere. False when its own did, undefined when addresses say nothing.
+ */
+function isStrange(usage: KeyUsage, profile: Profile, pause: Pause, nowMs: number): boolean | undefined {
+  const own = new Set(
+    profile.sources.addresses.filter((entry) => isOwnAddress(entry, nowMs)).map(({ address }) => address),
+  )
+  const made = usage.sources.filter(({ requests, refused }) => requests > refused)
+  const strangers = made.filter(({ address }) => !own.has(address))
+  if (made.length > 0 && strangers.length === 0) return false
+  const known = profile.places.places.filter(({ firstMs }) => firstMs < pause.toMs)
+  const names = new Set(known.map(({ name }) => name))
+  if (names.size > 0 && placed(strangers, known).some(({ place }) => !names.has(place.name))) return true
+  if (own.size === 0 || strangers.length === 0) return undefined
+  // Would the key have met a new address in the meantime, had it gone on?
+  const perDay = newAddressRate(profile.sources, { ...profile, nowMs: pause.fromMs + DAY_MS })
+  return (perDay * (pause.toMs - pause.fromMs)) / DAY_MS < 1 ? true : undefined
 }
 
 /** Days with one decimal. */

@@ -1,9 +1,10 @@
 import { z } from 'zod'
-import { durationMs, formatDuration, MINUTE_MS } from '../../usage/duration.ts'
-import { RECENT_USAGE_MS, rollupsWithin, sumRollups } from '../../usage/key-usage.ts'
+import { DAY_MS, durationMs, formatDuration, MINUTE_MS } from '../../usage/duration.ts'
+import { RECENT_USAGE_MS, sumWithin } from '../../usage/key-usage.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf, isLearning } from '../profile.ts'
+import { scoreOfChance } from '../score.ts'
 import { counted, durationInWords } from '../sentence.ts'
 import { commonSettings, learningSettings } from '../settings.ts'
 import { logBinomialTail } from '../statistics.ts'
@@ -44,15 +45,15 @@ const PRIOR_CALLS = 50
 export const errorRate = defineDetector({
   name: 'error_rate',
   description: 'A far larger share of refused calls than is usual for this key.',
+  restsOnSilence: true,
   settings,
   detect: (detection, trace) => {
     const { usage, profile, settings: chosen, nowMs } = detection
     if (isLearning(profile, chosen, nowMs)) return []
-    const { requests, refused } = sumRollups(rollupsWithin(usage, chosen.window, nowMs))
-    const within = durationInWords(chosen.window)
+    const { requests, refused } = sumWithin(usage, chosen.window, nowMs)
     const isMuch = check(trace, refused >= chosen.min_refused, () => ({
       kind: 'floor',
-      what: `refused calls within ${within}`,
+      what: `refused calls within ${durationInWords(chosen.window)}`,
       observed: refused,
       needed: `at least ${chosen.min_refused}`,
       setting: `detectors.error_rate.min_refused: ${chosen.min_refused}`,
@@ -61,7 +62,7 @@ export const errorRate = defineDetector({
     const share = refused / requests
     const isLarge = check(trace, share >= chosen.min_share, () => ({
       kind: 'unusual',
-      what: `share of refused calls within ${within}`,
+      what: `share of refused calls within ${durationInWords(chosen.window)}`,
       observed: Number(share.toPrecision(3)),
       needed: `at least ${chosen.min_share}`,
       setting: `detectors.error_rate.min_share: ${chosen.min_share}`,
@@ -94,6 +95,7 @@ function findingOf(
     keyId: usage.key.keyId,
     scope: '',
     severity: chosen.severity,
+    score: scoreOfChance(logChance, DAY_MS / chosen.window),
     summary:
       `${usage.key.keyId}: ${percent(refused / requests)} of its calls were refused within ` +
       `${durationInWords(chosen.window)} (${refused} of ${counted(requests, 'call')}); ${percent(usual)} is usual`,

@@ -1,10 +1,13 @@
 import type { Rollup } from '../../usage/rollup.ts'
+import type { UsageDigest } from '../../usage/usage-digest.ts'
 import type { Detection, DetectorSettings } from '../detector.ts'
 import type { DetectorName, Finding } from '../finding.ts'
 import { historyOf, isLearning, type KnownValue } from '../profile.ts'
-import { byUse, knownShares, newsOf, newsWindow, noveltyRate, type News } from '../novelty.ts'
+import { byUse, knownShares, newsOf, noveltiesMet, newsWindow, noveltyRate, type News } from '../novelty.ts'
+import { habitRate, scoreOfRate } from '../score.ts'
 import { counted, listed } from '../sentence.ts'
 import { severityOf } from '../settings.ts'
+import { check, type Trace } from '../trace.ts'
 
 export interface FirstUseSettings extends DetectorSettings {
   readonly min_history: number
@@ -20,6 +23,7 @@ export interface FirstUseKind {
   readonly phrase: (values: string) => string
   readonly known: (detection: Detection<FirstUseSettings>) => readonly KnownValue[]
   readonly valueOf: (rollup: Rollup) => string | undefined
+  readonly valuesOf: (digest: UsageDigest) => readonly string[] | undefined
   /** More than a first use: left out where nothing makes it more. */
   readonly isStrong?: (
     detection: Detection<FirstUseSettings>,
@@ -34,22 +38,43 @@ const NAMED_IN_EVIDENCE = 12
  * One finding that lists every value the key uses for the first time, for as long as that first use goes on. Silent
  * while the key is being learnt, and for a key that keeps meeting new values.
  */
-export function firstUse(kind: FirstUseKind, detection: Detection<FirstUseSettings>): Finding[] {
+export function firstUse(
+  kind: FirstUseKind,
+  detection: Detection<FirstUseSettings>,
+  trace?: Trace,
+): Finding[] {
   const { profile, settings, nowMs } = detection
   if (isLearning(profile, settings, nowMs)) return []
   const known = kind.known(detection)
   // Not judged before the value itself has a history: a gateway may start to send addresses only today.
-  if (
-    known.reduce((sum, entry) => sum + (entry.settled ? entry.requests : 0), 0) <
-    Math.max(1, settings.min_events)
-  ) {
-    return []
-  }
+  let settledRequests = 0
+  for (const entry of known) if (entry.settled) settledRequests += entry.requests
+  const isKnown = check(trace, settledRequests >= Math.max(1, settings.min_events), () => ({
+    kind: 'learning',
+    what: `requests learnt with a known ${kind.metric}`,
+    observed: settledRequests,
+    needed: `at least ${Math.max(1, settings.min_events)}`,
+    setting: `detectors.${kind.detector}.min_events: ${settings.min_events}`,
+  }))
+  if (!isKnown) return []
   const knownFromMs = profile.firstSeenMs + settings.min_history
-  const news = newsOf(detection, { known, valueOf: kind.valueOf, knownFromMs })
-  if (news.length === 0) return []
+  const news = newsOf(detection, { known, valueOf: kind.valueOf, valuesOf: kind.valuesOf, knownFromMs })
+  const isNew = check(trace, news.length > 0, () => ({
+    kind: 'unusual',
+    what: `values of ${kind.metric} within the last hour that the key uses for the first time`,
+    observed: news.length,
+    needed: 'at least 1',
+  }))
+  if (!isNew) return []
   const newPerDay = noveltyRate(profile, known, nowMs)
-  if (newPerDay > settings.max_new_per_day) return []
+  const isOdd = check(trace, newPerDay <= settings.max_new_per_day, () => ({
+    kind: 'unusual',
+    what: `new values of ${kind.metric} a day by habit`,
+    observed: Number(newPerDay.toPrecision(2)),
+    needed: `at most ${settings.max_new_per_day}`,
+    setting: `detectors.${kind.detector}.max_new_per_day: ${settings.max_new_per_day}`,
+  }))
+  if (!isOdd) return []
   return [findingOf(kind, detection, { known, news, newPerDay })]
 }
 
@@ -68,6 +93,7 @@ function findingOf(
     keyId: usage.key.keyId,
     scope: '',
     severity: severityOf(settings, isStrong ? 'warning' : 'info'),
+    score: scoreOf(detection, { known, news, isStrong }),
     summary:
       `${usage.key.keyId} ${kind.phrase(listed(values, NAMED_IN_SUMMARY))} for the first time ` +
       `(${counted(Math.floor(history.days), 'day')} of history: ${listed(usual, NAMED_IN_SUMMARY)})`,
@@ -87,4 +113,25 @@ function findingOf(
       new_per_day: Number(newPerDay.toPrecision(2)),
     },
   }
+}
+
+/** Of first uses, so many add to the usual use and look like somebody else's; each further new value halves the chance. */
+const STRONG_SHARE = 0.2
+const MORE_VALUES_COUNTED = 10
+
+function scoreOf(
+  { profile, nowMs }: Detection<FirstUseSettings>,
+  {
+    known,
+    news,
+    isStrong,
+  }: {
+    readonly known: readonly KnownValue[]
+    readonly news: readonly News[]
+    readonly isStrong: boolean
+  },
+): number {
+  const { met, days } = noveltiesMet(profile, known, nowMs)
+  const more = Math.min(news.length - 1, MORE_VALUES_COUNTED)
+  return scoreOfRate(habitRate(met, days) * (isStrong ? STRONG_SHARE : 1) * 0.5 ** more)
 }

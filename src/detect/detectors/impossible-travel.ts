@@ -2,15 +2,17 @@ import { z } from 'zod'
 import { RECENT_USAGE_MS } from '../../usage/key-usage.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
-import { newPairRate, newTrips, type Trip } from '../impossible-trips.ts'
-import { historyOf, isLearning } from '../profile.ts'
+import { newPairRate, newPairsMet, newTrips, type Trip } from '../impossible-trips.ts'
+import { historyOf, isLearning, type Profile } from '../profile.ts'
+import { habitRate, scoreOfRate } from '../score.ts'
+import { tripProof, type TripProof } from '../trip-evidence.ts'
 import { grouped } from '../sentence.ts'
-import { gradedSettings, learningSettings, severityOf } from '../settings.ts'
+import { budgetedSettings, learningSettings, severityOf } from '../settings.ts'
 import { check } from '../trace.ts'
 import { NANO_USD_PER_USD } from '../../usage/event.ts'
 
 const settings = z.strictObject({
-  ...gradedSettings(),
+  ...budgetedSettings(),
   max_speed_kmh: z
     .number()
     .min(300)
@@ -46,11 +48,12 @@ export const impossibleTravel = defineDetector({
       setting: `detectors.impossible_travel.max_new_per_day: ${chosen.max_new_per_day}`,
     }))
     if (!isStrange) return []
-    const trip = newTrips(detection, {
+    const trips = newTrips(detection, {
       maxSpeedKmh: chosen.max_speed_kmh,
       minDistanceKm: chosen.min_distance_km,
       knownFromMs: profile.firstSeenMs + chosen.min_history,
-    })[0]
+    }).map((candidate) => ({ ...candidate, proof: tripProof(detection, candidate) }))
+    const trip = trips.find(({ proof }) => proof !== undefined) ?? trips[0]
     const isNew = check(trace, trip !== undefined, () => ({
       kind: 'unusual',
       what: 'a trip between places that were never in use together, in km/h',
@@ -64,18 +67,19 @@ export const impossibleTravel = defineDetector({
 
 function findingOf(
   { usage, profile, settings: chosen, nowMs }: Detection<z.output<typeof settings>>,
-  trip: Trip,
+  trip: Trip & { readonly proof: TripProof | undefined },
   newPerDay: number,
 ): Finding {
   const { home, away, km } = trip
   const { keyId } = usage.key
-  const how = trip.returned ? 'and back' : 'which may be a move'
+  const how = HOW[trip.proof ?? 'none']
   return {
     detector: 'impossible_travel',
     keyId,
     scope: '',
-    // Without a way back the key may have moved, with its work: odd, and no more.
-    severity: severityOf(chosen, trip.returned ? 'warning' : 'info'),
+    // What may be a move of the key, with its work, is odd and no more.
+    severity: severityOf(chosen, trip.proof === undefined ? 'info' : 'warning'),
+    score: scoreOf(profile, trip, nowMs),
     summary:
       `${keyId} was used in ${home.name} and in ${away.name}, ${grouped(km)} km apart, ` +
       `too soon for any traveller (${shownSpeed(trip)} km/h), ${how}`,
@@ -93,6 +97,7 @@ function findingOf(
       to: away.name,
       distance_km: Math.round(km),
       returned: trip.returned,
+      proof: trip.proof ?? null,
       first_seen: new Date(trip.seenMs).toISOString(),
       addresses: away.addresses.slice(0, ADDRESSES_SHOWN),
       requests: away.made,
@@ -101,6 +106,26 @@ function findingOf(
       new_per_day: Number(newPerDay.toPrecision(2)),
     },
   }
+}
+
+/** What the summary says of the trip. */
+const HOW = {
+  returned: 'and back',
+  abroad: 'from one country to another',
+  outnumbers: 'and more than it makes in all',
+  none: 'which may be a move',
+} as const satisfies Record<TripProof | 'none', string>
+
+/** Of the new pairs of far places that a key meets, so many look like use at both at once. */
+const PROVEN_SHARE = 0.2
+
+function scoreOf(
+  profile: Profile,
+  { proof }: { readonly proof: TripProof | undefined },
+  nowMs: number,
+): number {
+  const { met, days } = newPairsMet(profile, nowMs)
+  return scoreOfRate(habitRate(met, days) * (proof === undefined ? 1 : PROVEN_SHARE))
 }
 
 const ADDRESSES_SHOWN = 5

@@ -1,18 +1,20 @@
 import { z } from 'zod'
 import { durationMs, formatDuration, HOUR_MS, MINUTE_MS } from '../../usage/duration.ts'
 import { RECENT_USAGE_MS, rollupsWithin } from '../../usage/key-usage.ts'
-import { bucketStart, type Rollup } from '../../usage/rollup.ts'
-import { defineDetector, type Detection } from '../detector.ts'
+import { bucketStart } from '../../usage/rollup.ts'
+import { digestOf } from '../../usage/usage-digest.ts'
+import { defineDetector, type Detection, type DetectorSettings } from '../detector.ts'
 import type { Finding } from '../finding.ts'
-import { knownShares, noveltyRate } from '../novelty.ts'
+import { knownShares, noveltiesMet, noveltyRate } from '../novelty.ts'
 import { historyOf, isLearning, type KnownValue, type Profile } from '../profile.ts'
+import { habitRate, scoreOfRate } from '../score.ts'
 import { counted, durationInWords, listed } from '../sentence.ts'
-import { commonSettings, learningSettings } from '../settings.ts'
+import { budgetedSettings, learningSettings, severityOf } from '../settings.ts'
 import { check } from '../trace.ts'
 import { windowOf } from '../window.ts'
 
 const settings = z.strictObject({
-  ...commonSettings('warning'),
+  ...budgetedSettings(),
   ...learningSettings({ history: '3d', events: 20 }),
   window: durationMs
     .refine((ms) => ms >= MINUTE_MS && ms <= RECENT_USAGE_MS / 2 && ms % MINUTE_MS === 0, {
@@ -45,14 +47,13 @@ export const modelProbe = defineDetector({
   description: 'A few calls of several models that this key never used: somebody tries what it can do.',
   settings,
   detect: (detection, trace) => {
-    const { usage, profile, settings: chosen, nowMs } = detection
+    const { profile, settings: chosen, nowMs } = detection
     if (isLearning(profile, chosen, nowMs)) return []
-    const tries = newModels(rollupsWithin(usage, chosen.window, nowMs), profile, nowMs - chosen.window)
+    const tries = newModels(detection, chosen.window)
     const calls = tries.reduce((sum, tried) => sum + tried.calls, 0)
-    const within = durationInWords(chosen.window)
     const several = check(trace, tries.length >= chosen.min_models, () => ({
       kind: 'unusual',
-      what: `models new to the key within ${within}`,
+      what: `models new to the key within ${durationInWords(chosen.window)}`,
       observed: tries.length,
       needed: `at least ${chosen.min_models}`,
       setting: `detectors.model_probe.min_models: ${chosen.min_models}`,
@@ -60,7 +61,7 @@ export const modelProbe = defineDetector({
     if (!several) return []
     const few = check(trace, calls <= CALLS_PER_MODEL_MAX * tries.length, () => ({
       kind: 'unusual',
-      what: `calls of these models within ${within}`,
+      what: `calls of these models within ${durationInWords(chosen.window)}`,
       observed: calls,
       needed: `at most ${CALLS_PER_MODEL_MAX * tries.length}: more is use, not a probe`,
     }))
@@ -84,14 +85,18 @@ interface Tried {
 }
 
 /** The models of the rollups that the key neither used nor was refused before, most called first. */
-function newModels(rollups: readonly Rollup[], profile: Profile, fromMs: number): Tried[] {
-  const fromHourMs = bucketStart(fromMs, HOUR_MS)
-  const old = new Set(
-    [...profile.models, ...profile.refusals.models].filter(isOlder(fromHourMs)).map(({ value }) => value),
-  )
+function newModels(
+  { usage, profile, nowMs }: Pick<Detection<DetectorSettings>, 'usage' | 'profile' | 'nowMs'>,
+  windowMs: number,
+): readonly Tried[] {
+  const fromHourMs = bucketStart(nowMs - windowMs, HOUR_MS)
+  const isOld = (model: string): boolean =>
+    isKnown(profile.models, model, fromHourMs) || isKnown(profile.refusals.models, model, fromHourMs)
+  // Nearly always all models are old, and then this is all that is done.
+  if (digestOf(usage, nowMs).models?.every(isOld) === true) return NO_TRIES
   const tries = new Map<string, Tried>()
-  for (const { model, requests, refused } of rollups) {
-    if (old.has(model) || requests <= 0) continue
+  for (const { model, requests, refused } of rollupsWithin(usage, windowMs, nowMs)) {
+    if (requests <= 0 || isOld(model)) continue
     const before = tries.get(model)
     tries.set(model, {
       model,
@@ -102,9 +107,14 @@ function newModels(rollups: readonly Rollup[], profile: Profile, fromMs: number)
   return [...tries.values()].toSorted((a, b) => b.calls - a.calls || (a.model < b.model ? -1 : 1))
 }
 
-function isOlder(fromHourMs: number): (known: KnownValue) => boolean {
-  return ({ settled, firstSeenMs }) => settled || firstSeenMs < fromHourMs
+/** True for a model that was known before the hour. */
+function isKnown(known: readonly KnownValue[], model: string, fromHourMs: number): boolean {
+  for (const { value, settled, firstSeenMs } of known)
+    if (value === model && (settled || firstSeenMs < fromHourMs)) return true
+  return false
 }
+
+const NO_TRIES: readonly Tried[] = []
 
 function findingOf(
   { usage, profile, settings: chosen, nowMs }: Detection<z.output<typeof settings>>,
@@ -122,7 +132,8 @@ function findingOf(
     detector: 'model_probe',
     keyId: usage.key.keyId,
     scope: '',
-    severity: chosen.severity,
+    severity: severityOf(chosen, 'warning'),
+    score: scoreOf(profile, tries, nowMs),
     summary:
       `${usage.key.keyId} tried ${counted(tries.length, 'model')} that it never used within ` +
       `${durationInWords(chosen.window)} (${counted(calls, 'call')}${refusals}): ${names}`,
@@ -142,4 +153,13 @@ function findingOf(
       new_per_day: Number(newPerDay.toPrecision(2)),
     },
   }
+}
+
+/** Of the times that a key meets new models, so many are a few calls of several; each further model halves it. */
+const PROBE_SHARE = 0.2
+const MORE_MODELS_COUNTED = 10
+
+function scoreOf(profile: Profile, tries: readonly Tried[], nowMs: number): number {
+  const { met, days } = noveltiesMet(profile, profile.models, nowMs)
+  return scoreOfRate(habitRate(met, days) * PROBE_SHARE * 0.5 ** Math.min(tries.length, MORE_MODELS_COUNTED))
 }

@@ -1,7 +1,12 @@
+import { DAY_MS } from '../../usage/duration.ts'
 import type { Detection, DetectorSettings } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf } from '../profile.ts'
+import { scoreOfRate } from '../score.ts'
 import { counted, durationInWords, grouped, listed } from '../sentence.ts'
+import { severityOf } from '../settings.ts'
+import { newAddressRate } from '../source-habit.ts'
+import { check, type Trace } from '../trace.ts'
 import { sourceExcess, type SourceExcess } from '../source-excess.ts'
 
 export interface NewAddressesSettings extends DetectorSettings {
@@ -12,30 +17,46 @@ export interface NewAddressesSettings extends DetectorSettings {
 
 /** How much likelier it must be that new addresses add to the key's own work than that they take it over. */
 const LOG_RATIO = { low: 5, medium: 3, high: 1.5 } as const
+/**
+ * Of the new addresses that a key meets by habit, so many add to its work. The likelihood ratio finds them and orders
+ * them, but as a chance it is worth nothing: what tells a thief from an egress that changes is how seldom the key meets a
+ * new address. Measured on seeds 11, 12 and 31: 18 of 18 findings on keys that meet one in ten days or more seldom were
+ * thieves (one of them back on the second day after), and 12 of 33 on the others.
+ */
+const ADDING_SHARE = 0.01
+/** What a key that was watched for some days never did, it may yet do at up to this rate over those days. */
+const EVENTS_UNSEEN = 1.5
 const ADDRESSES_SHOWN = 5
 
 /** The finding of volume_spike about what totals hide: new addresses with work of their own, while the key's own go on. */
-export function sourceFindings({
-  usage,
-  profile,
-  settings,
-  nowMs,
-}: Detection<NewAddressesSettings>): Finding[] {
+export function sourceFindings(
+  { usage, profile, settings, nowMs }: Detection<NewAddressesSettings>,
+  trace?: Trace,
+): Finding[] {
   const excess = sourceExcess(profile, {
     logRatio: LOG_RATIO[settings.sensitivity],
     minRequests: settings.min_requests,
     knownFromMs: profile.firstSeenMs + settings.min_history,
   })
-  if (excess === undefined || !isInUse(usage, excess)) return []
+  const isAdding = check(trace, excess !== undefined && isInUse(usage, excess), () => ({
+    kind: 'unusual',
+    what: 'work that addresses new within five days add to that of the key itself, in requests',
+    observed: excess === undefined ? 0 : Math.round(excess.added),
+    needed: `at least ${settings.min_requests} and a quarter of the usual, while the own addresses go on, and still in use`,
+    setting: `detectors.volume_spike.sensitivity: ${settings.sensitivity}`,
+  }))
+  if (excess === undefined || !isAdding) return []
   const { keyId } = usage.key
+  const newPerDay = newAddressRate(profile.sources, { ...profile, nowMs: excess.sinceMs + DAY_MS })
+  const watchedDays = Math.max(1, (excess.sinceMs - profile.firstSeenMs) / DAY_MS - 1)
   const shown = excess.addresses.slice(0, ADDRESSES_SHOWN)
   return [
     {
       detector: 'volume_spike',
       keyId,
       scope: 'new_addresses',
-      // Measured: as a warning it raises as many false alerts as all else together. It weighs with other evidence.
-      severity: 'info',
+      severity: severityOf(settings, 'warning'),
+      score: scoreOfRate(ADDING_SHARE * Math.max(newPerDay, EVENTS_UNSEEN / watchedDays)),
       summary:
         `${keyId} makes ${grouped(excess.added)} more ${excess.added === 1 ? 'request' : 'requests'} in about ${durationInWords(excess.spanMs)} ` +
         `from ${counted(excess.addresses.length, 'new address').replace('addresss', 'addresses')} ` +
@@ -50,6 +71,7 @@ export function sourceFindings({
         half_life: durationInWords(excess.spanMs),
         by_own_addresses: Math.round(excess.byOwn),
         usual: Math.round(excess.usual),
+        new_addresses_per_day: Number(newPerDay.toPrecision(2)),
         log_likelihood_ratio: Number(excess.logRatio.toPrecision(3)),
         addresses: shown,
       },

@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import { defineDetector } from '../detector.ts'
-import { gradedSettings, learningSettings } from '../settings.ts'
-import { firstUse } from './first-use.ts'
+import { budgetedSettings, learningSettings } from '../settings.ts'
+import { firstUse, type FirstUseKind } from './first-use.ts'
 import { isProbing } from './new-models.ts'
 
 const settings = z.strictObject({
-  ...gradedSettings(),
+  ...budgetedSettings(),
   ...learningSettings({ history: '3d', events: 20 }),
   max_new_per_day: z
     .number()
@@ -14,20 +14,19 @@ const settings = z.strictObject({
     .describe('A key that meets more new models a day than this by habit is not alerted for one more.'),
 })
 
+const KIND: FirstUseKind = {
+  detector: 'unfamiliar_model',
+  metric: 'model',
+  phrase: (models) => `used ${models}`,
+  known: ({ profile }) => profile.models,
+  valueOf: (rollup) => rollup.model,
+  valuesOf: (digest) => digest.models,
+  isStrong: isProbing,
+}
+
 export const unfamiliarModel = defineDetector({
   name: 'unfamiliar_model',
   description: 'Use of a model that this key never used.',
   settings,
-  detect: (detection) =>
-    firstUse(
-      {
-        detector: 'unfamiliar_model',
-        metric: 'model',
-        phrase: (models) => `used ${models}`,
-        known: ({ profile }) => profile.models,
-        valueOf: (rollup) => rollup.model,
-        isStrong: isProbing,
-      },
-      detection,
-    ),
+  detect: (detection, trace) => firstUse(KIND, detection, trace),
 })

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { DAY_MS, durationMs, formatDuration } from '../../usage/duration.ts'
 import { bucketStart, type Rollup } from '../../usage/rollup.ts'
+import { digestOf } from '../../usage/usage-digest.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { countByValue } from '../known-values.ts'
@@ -78,8 +79,8 @@ export const unpricedTraffic = defineDetector({
   },
 })
 
-function isUnpricedLately({ usage }: UnpricedDetection): boolean {
-  return usage.rollups.some(({ unpriced }) => unpriced > 0)
+function isUnpricedLately({ usage, nowMs }: UnpricedDetection): boolean {
+  return digestOf(usage, nowMs).since(-Infinity).unpriced > 0
 }
 
 interface Counts {

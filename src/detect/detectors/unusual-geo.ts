@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { defineDetector } from '../detector.ts'
 import { gradedSettings, learningSettings } from '../settings.ts'
-import { firstUse } from './first-use.ts'
+import { firstUse, type FirstUseKind } from './first-use.ts'
 
 const settings = z.strictObject({
   ...gradedSettings(),
@@ -13,20 +13,19 @@ const settings = z.strictObject({
     .describe('A key that meets more new countries a day than this by habit is not alerted for one more.'),
 })
 
+const KIND: FirstUseKind = {
+  detector: 'unusual_geo',
+  metric: 'country',
+  phrase: (countries) => `was used from ${countries}`,
+  known: ({ profile }) => profile.countries,
+  // An unknown place is not a new one.
+  valueOf: (rollup) => rollup.country,
+  valuesOf: (digest) => digest.countries,
+}
+
 export const unusualGeo = defineDetector({
   name: 'unusual_geo',
   description: 'Use from a country that this key was never used from.',
   settings,
-  detect: (detection) =>
-    firstUse(
-      {
-        detector: 'unusual_geo',
-        metric: 'country',
-        phrase: (countries) => `was used from ${countries}`,
-        known: ({ profile }) => profile.countries,
-        // An unknown place is not a new one.
-        valueOf: (rollup) => rollup.country,
-      },
-      detection,
-    ),
+  detect: (detection, trace) => firstUse(KIND, detection, trace),
 })

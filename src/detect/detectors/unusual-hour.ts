@@ -1,20 +1,24 @@
 import { z } from 'zod'
-import { HOUR_MS, MINUTE_MS } from '../../usage/duration.ts'
-import { hourOfWeek, hourOfWeekName } from '../../usage/hour-of-week.ts'
-import { sumRollups, type KeyUsage } from '../../usage/key-usage.ts'
-import { bucketStart } from '../../usage/rollup.ts'
+import { HOUR_MS } from '../../usage/duration.ts'
+import { hourOfWeekName } from '../../usage/hour-of-week.ts'
+import { sumRollups } from '../../usage/key-usage.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { presenceOf, type Presence } from '../presence.ts'
-import { historyOf, isLearning } from '../profile.ts'
+import { isJourney, quietHours, type UsedHour } from '../quiet-hours.ts'
+import { historyOf, isLearning, type Profile } from '../profile.ts'
+import { scoreOfRate } from '../score.ts'
 import { counted, hourInWords } from '../sentence.ts'
 import { freshAddresses } from '../source-excess.ts'
-import { gradedSettings, learningSettings, severityOf, timeZoneSetting } from '../settings.ts'
+import { newAddressRate } from '../source-habit.ts'
+import { hourScale } from '../surprise-habit.ts'
+import { check, type Trace } from '../trace.ts'
+import { budgetedSettings, learningSettings, severityOf, timeZoneSetting } from '../settings.ts'
 
 const timeZone = timeZoneSetting.describe('The time zone in which this key keeps its hours.')
 
 const settings = z.strictObject({
-  ...gradedSettings(),
+  ...budgetedSettings(),
   ...learningSettings({ history: '7d', events: 50 }),
   timezone: timeZone.default('UTC'),
   min_requests: z
@@ -22,7 +26,9 @@ const settings = z.strictObject({
     .int()
     .min(1)
     .default(4)
-    .describe('Hours with less than so many successful requests are not judged.'),
+    .describe(
+      'Hours with less than so many successful requests are not judged, unless addresses that are new to a key that keeps its addresses make them: then one is enough.',
+    ),
   tail: z
     .number()
     .gt(0)
@@ -37,62 +43,59 @@ export const unusualHour = defineDetector({
   name: 'unusual_hour',
   description: 'Use at an hour of the week at which this key is hardly ever used.',
   settings,
-  detect: (detection) => {
-    const { usage, profile, settings: chosen, nowMs } = detection
+  detect: (detection, trace) => {
+    const { profile, settings: chosen, nowMs } = detection
     if (isLearning(profile, chosen, nowMs)) return []
     const presence = presenceOf(profile.week)
-    const rarest = rareHours(usage, nowMs)
-      .filter((hour) => hour.requests >= chosen.min_requests)
-      .map((hour) => ({ ...hour, slot: hourOfWeek(hour.hourMs, profile.timeZone) }))
-      .map((hour) => ({ ...hour, strangers: freshShare(detection, hour.hourMs) }))
-      .filter(({ slot, strangers }) => isRare(presence, slot, tailFor(strangers, chosen.tail)))
-      .toSorted(
-        (a, b) => (presence.tails[a.slot] ?? 1) - (presence.tails[b.slot] ?? 1) || b.hourMs - a.hourMs,
-      )[0]
+    const quiet = quietHours(detection, presence)
+    // Nearly always its hours are usual ones, and then this is all that is done.
+    const isQuiet = check(trace, quiet.length > 0, () => ({
+      kind: 'unusual',
+      what: 'hours in use that are far quieter than a typical hour of use',
+      observed: quiet.length,
+      needed: `at least one used in a tenth of the ${Number(presence.typical.toPrecision(2))} of the weeks that are typical`,
+    }))
+    if (!isQuiet) return []
+    const rarest = quiet
+      .map((hour) => ({ ...hour, strangers: freshShare(detection, hour.fromMs) }))
+      .map((hour) => ({ ...hour, strangers: orTravellers(detection, presence, hour) }))
+      .filter((hour) => isUnusual(detection, hour, trace))
+      .toSorted((a, b) => a.tail - b.tail || b.hourMs - a.hourMs)[0]
     return rarest === undefined ? [] : [findingOf(detection, presence, rarest)]
   },
 })
 
-interface UsedHour {
-  readonly hourMs: number
-  /** Successful requests in the hour so far. */
-  readonly requests: number
-}
-
-/** An hour that closed this recently is still judged: the request that decides may have come in its last second. */
-const JUDGED_AFTER_MS = 5 * MINUTE_MS
-/** An hour must also be this much less likely to be used than a typical hour of use: keys in use round the clock have none. */
-const FAR_BELOW_TYPICAL = 0.1
-
-function rareHours(usage: KeyUsage, nowMs: number): UsedHour[] {
-  const openMs = bucketStart(nowMs, HOUR_MS)
-  const hours = nowMs - openMs < JUDGED_AFTER_MS ? [openMs, openMs - HOUR_MS] : [openMs]
-  return hours.map((hourMs) => {
-    const { requests, refused } = sumRollups(
-      usage.rollups.filter(
-        ({ bucketMs }) => bucketMs >= hourMs && bucketMs < hourMs + HOUR_MS && bucketMs <= nowMs,
-      ),
-    )
-    return { hourMs, requests: requests - refused }
-  })
-}
-
-function isRare(presence: Presence, slot: number, tail: number): boolean {
-  return (
-    (presence.tails[slot] ?? 1) <= tail &&
-    (presence.chances[slot] ?? 1) <= FAR_BELOW_TYPICAL * presence.typical
-  )
+/** Whether so many requests, by strangers or not, are enough for an hour so rare. */
+function isUnusual(
+  { profile, settings: chosen, nowMs }: Detection<z.output<typeof settings>>,
+  { requests, tail, strangers }: UsedHour & { readonly strangers: number | undefined },
+  trace: Trace | undefined,
+): boolean {
+  const isKept = isAllStrange(strangers) && newAddressShare(profile, nowMs) <= KEPT_NEW_SHARE
+  const needed = isKept ? 1 : chosen.min_requests
+  const enough = check(trace, requests >= needed, () => ({
+    kind: 'floor',
+    what: `successful requests in a quiet hour, ${Math.round(100 * (strangers ?? 0))} % of them by new addresses`,
+    observed: requests,
+    needed: `at least ${needed}`,
+    setting: `detectors.unusual_hour.min_requests: ${chosen.min_requests}`,
+  }))
+  if (!enough) return false
+  const isOne = requests < Math.min(2, chosen.min_requests)
+  const tailMax = isOne ? chosen.tail : tailFor({ strangers, isKept }, chosen.tail)
+  return check(trace, tail <= tailMax, () => ({
+    kind: 'unusual',
+    what: 'share of its hours of use that are as quiet as this one',
+    observed: Number(tail.toPrecision(2)),
+    needed: `at most ${tailMax}`,
+    setting: `detectors.unusual_hour.tail: ${chosen.tail}`,
+  }))
 }
 
 function findingOf(
   { usage, profile, settings: chosen, nowMs }: Detection<z.output<typeof settings>>,
   presence: Presence,
-  {
-    hourMs,
-    requests,
-    slot,
-    strangers,
-  }: UsedHour & { readonly slot: number; readonly strangers: number | undefined },
+  { hourMs, fromMs, requests, slot, tail, strangers }: UsedHour & { readonly strangers: number | undefined },
 ): Finding {
   const history = historyOf(profile, nowMs)
   const zone = profile.timeZone === 'UTC' ? 'UTC' : profile.timeZone
@@ -102,6 +105,7 @@ function findingOf(
     scope: '',
     // The key's own addresses work overtime; a thief comes from one of his own. Without addresses nobody knows.
     severity: severityOf(chosen, (strangers ?? 1) >= STRANGE_SHARE ? 'warning' : 'info'),
+    score: scoreOf({ profile, presence, nowMs }, { tail, requests, strangers }),
     summary:
       `${usage.key.keyId} made ${counted(requests, 'request')} on ${hourInWords(slot)} ${zone}, when it is hardly ever used ` +
       `(${counted(Math.floor(history.days), 'day')} of history; usually ${usualHours(presence)})`,
@@ -113,12 +117,12 @@ function findingOf(
         hours_per_day: Number(presence.hoursPerDay.toPrecision(2)),
       },
       window: {
-        start: new Date(hourMs).toISOString(),
+        start: new Date(Math.min(fromMs, hourMs)).toISOString(),
         end: new Date(Math.min(nowMs, hourMs + HOUR_MS)).toISOString(),
       },
       history,
       setting: `detectors.unusual_hour.tail: ${chosen.tail}`,
-      chance: Number((presence.tails[slot] ?? 0).toPrecision(2)),
+      chance: Number(tail.toPrecision(2)),
       used_in_share_of_weeks: Number((presence.chances[slot] ?? 0).toPrecision(2)),
       time_zone: profile.timeZone,
       share_of_new_addresses: strangers === undefined ? null : Number(strangers.toPrecision(2)),
@@ -126,12 +130,69 @@ function findingOf(
   }
 }
 
+/** Of hours of use, those with n requests and more are so many by this power of n. */
+const REQUESTS_POWER = -1
+/** Of quiet hours in which a key is used, so many are also far below a typical one. */
+const FAR_SHARE = 0.25
+
+/** Hours as quiet as this in which the key is used in a day, with so many requests, by addresses as new as these. */
+function scoreOf(
+  {
+    profile,
+    presence,
+    nowMs,
+  }: { readonly profile: Profile; readonly presence: Presence; readonly nowMs: number },
+  {
+    tail,
+    requests,
+    strangers,
+  }: { readonly tail: number; readonly requests: number; readonly strangers: number | undefined },
+): number {
+  const perDay = tail * presence.hoursPerDay
+  const newPerDay = Math.min(1, newAddressRate(profile.sources, { ...profile, nowMs }))
+  const newShare = newAddressShare(profile, nowMs)
+  const ofStrangers = isAllStrange(strangers) ? newShare : (strangers ?? 0) >= STRANGE_SHARE ? newPerDay : 1
+  return scoreOfRate(
+    FAR_SHARE * perDay ** (1 / hourScale(profile)) * requests ** REQUESTS_POWER * ofStrangers,
+  )
+}
+
+/** Of the addresses that a key uses, so many are new at any time: an address is new for a day. */
+function newAddressShare(profile: Profile, nowMs: number): number {
+  const newPerDay = Math.min(1, newAddressRate(profile.sources, { ...profile, nowMs }))
+  return newPerDay / Math.max(1, profile.sources.addresses.length)
+}
+
+/** When (nearly) all of it does, to a key whose use is so seldom by new addresses, one request is enough. */
+const ALL_STRANGE_SHARE = 0.9
+const KEPT_NEW_SHARE = 0.03
+
+function isAllStrange(strangers: number | undefined): boolean {
+  return (strangers ?? 0) >= ALL_STRANGE_SHARE
+}
+
 /** So much of an odd hour must come from addresses that are new to the key for it to be more than odd. */
 const STRANGE_SHARE = 0.5
 /** An hour may be so much less rare when it is addresses new to the key that use it: two signs, each weaker alone. */
 const STRANGE_TAIL_FACTOR = 4
+/** And so much where new addresses are seldom. */
+const KEPT_TAIL_FACTOR = 8
 
-function tailFor(strangers: number | undefined, tail: number): number {
+/** The share of strangers; 0 when they are the key's people on a journey. */
+function orTravellers(
+  detection: Detection<z.output<typeof settings>>,
+  presence: Presence,
+  hour: UsedHour & { readonly strangers: number | undefined },
+): number | undefined {
+  const { strangers } = hour
+  return (strangers ?? 0) >= STRANGE_SHARE && isJourney(detection, presence, hour) ? 0 : strangers
+}
+
+function tailFor(
+  { strangers, isKept }: { readonly strangers: number | undefined; readonly isKept: boolean },
+  tail: number,
+): number {
+  if (isKept) return Math.min(0.5, KEPT_TAIL_FACTOR * tail)
   return (strangers ?? 0) >= STRANGE_SHARE ? Math.min(0.5, STRANGE_TAIL_FACTOR * tail) : tail
 }
 

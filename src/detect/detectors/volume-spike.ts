@@ -1,21 +1,23 @@
 import { z } from 'zod'
-import { durationMs, formatDuration, HOUR_MS, MINUTE_MS } from '../../usage/duration.ts'
+import { DAY_MS, durationMs, formatDuration, HOUR_MS, MINUTE_MS } from '../../usage/duration.ts'
 import { NANO_USD_PER_USD } from '../../usage/event.ts'
 import { hourOfWeek } from '../../usage/hour-of-week.ts'
-import { RECENT_USAGE_MS, rollupsWithin } from '../../usage/key-usage.ts'
+import { rollupsWithin } from '../../usage/key-usage.ts'
 import { bucketStart } from '../../usage/rollup.ts'
+import { budgetNats } from '../alert-budget.ts'
 import { breakdownOf } from '../breakdown.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf, isLearning } from '../profile.ts'
 import { counted, dollars, durationInWords, grouped, hourInWords } from '../sentence.ts'
-import { gradedSettings, learningSettings, severityOf } from '../settings.ts'
+import { budgetedSettings, learningSettings, severityOf } from '../settings.ts'
+import type { Trace } from '../trace.ts'
 import { volumeExcesses, type Excess } from '../volume-test.ts'
 import { sizeFindings } from './request-size.ts'
 import { sourceFindings } from './new-addresses.ts'
 
 const settings = z.strictObject({
-  ...gradedSettings(),
+  ...budgetedSettings(),
   metrics: z
     .array(z.enum(['requests', 'tokens', 'cost']))
     .min(1)
@@ -23,14 +25,19 @@ const settings = z.strictObject({
     .describe('What is counted.'),
   windows: z
     .array(
-      durationMs.refine((ms) => ms >= MINUTE_MS && ms <= RECENT_USAGE_MS / 2 && ms % MINUTE_MS === 0, {
-        message: 'expected whole minutes from 1m to 1h',
-      }),
+      durationMs.refine(
+        (ms) => ms >= MINUTE_MS && ms <= DAY_MS && ms % (ms > HOUR_MS ? HOUR_MS : MINUTE_MS) === 0,
+        {
+          message: 'expected whole minutes from 1m to 1h, or whole hours up to 24h',
+        },
+      ),
     )
     .min(1)
-    .max(4)
+    .max(6)
     .prefault(['5m', '1h'])
-    .describe('Sliding windows that end now, whole minutes from 1m to 1h.'),
+    .describe(
+      'Sliding windows that end now: whole minutes from 1m to 1h, or whole hours up to 24h (no tokens in these).',
+    ),
   sensitivity: z
     .enum(['low', 'medium', 'high'])
     .default('medium')
@@ -51,27 +58,34 @@ export const volumeSpike = defineDetector({
   description:
     'Far more successful requests, tokens or cost than is usual for this key at this hour of the week.',
   settings,
-  detect: (detection) => {
+  detect: (detection, trace) => {
     const { profile, settings: chosen, nowMs } = detection
     if (isLearning(profile, chosen, nowMs)) return []
-    return [...volumeFindings(detection), ...sourceFindings(detection), ...sizeFindings(detection)]
+    return [
+      ...volumeFindings(detection, trace),
+      ...sourceFindings(detection, trace),
+      ...sizeFindings(detection, trace),
+    ]
   },
 })
 
 type Chosen = z.output<typeof settings>
 
-function volumeFindings(detection: Detection<Chosen>): Finding[] {
+function volumeFindings(detection: Detection<Chosen>, trace: Trace | undefined): Finding[] {
   const { settings: chosen } = detection
-  const excesses = volumeExcesses(detection, chosen, {
-    logChance: LOG_CHANCE[chosen.sensitivity],
+  const thresholds = {
+    logChance: Math.min(LOG_CHANCE_MAX, LOG_CHANCE[chosen.sensitivity] + budgetNats('volume_spike', chosen)),
     minRequests: chosen.min_requests,
-  })
+  }
+  const excesses = volumeExcesses(detection, chosen, thresholds, trace)
   const lead = excesses[0]
   return lead === undefined ? [] : [findingOf(detection, lead, excesses)]
 }
 
 /** ln of the chance below which a volume is no chance. Medium is measured to stay under 1 false alert per 100 key-days. */
 const LOG_CHANCE = { low: Math.log(1e-10), medium: Math.log(1e-8), high: Math.log(1e-5) } as const
+/** Whatever the budget, a volume that comes by chance once in a hundred looks is none. */
+const LOG_CHANCE_MAX = Math.log(1e-2)
 /** Smaller chances are written as this: past it the number says nothing more. */
 const CHANCE_MIN = 1e-300
 
@@ -87,6 +101,7 @@ function findingOf(
     keyId: usage.key.keyId,
     scope: '',
     severity: severityOf(chosen, 'warning'),
+    score: lead.score,
     summary:
       `${usage.key.keyId} ${deed(lead)} in ${durationInWords(lead.windowMs)}; ` +
       `${range(lead)} usual on ${hourInWords(slot)}${zone}`,

@@ -1,20 +1,17 @@
 import type { Alert } from '../../alert/alert.ts'
-import { announcedSeverity, type Incident } from '../../alert/announce.ts'
 import { triage } from '../../alert/triage.ts'
 import { LIMIT_DETECTORS, severityRank, type Finding } from '../../detect/finding.ts'
 import { HOUR_MS } from '../../usage/duration.ts'
-import type { KeyAttributes } from '../../usage/event.ts'
-import type { AnnouncementPlanner, TickDecisions, TickOutcome } from '../engine-store.ts'
+import type { TickDecisions, TickOutcome } from '../engine-store.ts'
 
 /** Alerts and incidents in memory: one open alert per detector, key and scope. */
 export class AlertBook {
   readonly #open = new Map<string, Alert>()
   /** All alerts of open incidents, and the resolved ones for as long as their hours may still be learnt. */
   readonly #alertsOfKey = new Map<string, Alert[]>()
-  readonly #incidents = new Map<
-    string,
-    { incident: Incident; alerts: Map<string, Alert>; keys: Map<string, KeyAttributes> }
-  >()
+  /** The open alerts of each open incident, and the incident of each group that has one. Nothing is announced. */
+  readonly #incidents = new Map<string, { readonly groupKey: string; readonly openAlerts: Set<string> }>()
+  readonly #incidentOfGroup = new Map<string, string>()
   #serial = 0
 
   open(): Alert[] {
@@ -41,11 +38,10 @@ export class AlertBook {
     else this.#alertsOfKey.set(keyId, kept)
   }
 
-  commit(decisions: TickDecisions, plan: AnnouncementPlanner): TickOutcome {
-    const at = new Date(decisions.nowMs)
+  commit({ nowMs, findings, held = [], resolved }: TickDecisions): TickOutcome {
+    const at = new Date(nowMs)
     const outcome = { opened: [] as Alert[], escalated: [] as Alert[], resolved: [] as Alert[] }
-    const touched = new Set<string>()
-    for (const { finding, key, groupKey } of decisions.findings) {
+    for (const { finding, groupKey } of findings) {
       const decision = triage(finding, this.#open.get(identityOf(finding)))
       const alert =
         decision.kind === 'open'
@@ -53,38 +49,37 @@ export class AlertBook {
           : updated(decision.alert, decision.finding, at)
       if (decision.kind === 'open') outcome.opened.push(alert)
       else if (decision.escalates) outcome.escalated.push(alert)
-      this.#keep(alert, key)
-      touched.add(alert.incidentId)
-    }
-    for (const id of decisions.resolved) {
-      const open = this.open().find((alert) => alert.id === id)
-      if (open === undefined) continue
-      const alert: Alert = { ...open, status: 'resolved', resolvedAt: at }
       this.#keep(alert)
-      outcome.resolved.push(alert)
-      touched.add(alert.incidentId)
     }
-    for (const incidentId of touched) this.#announce(incidentId, plan)
+    for (const id of held) {
+      const open = this.#openOfId(id)
+      if (open !== undefined) this.#keep({ ...open, lastSeenAt: at })
+    }
+    for (const id of resolved) {
+      const open = this.#openOfId(id)
+      if (open !== undefined) outcome.resolved.push(this.#resolve(open, at))
+    }
     return outcome
   }
 
+  #openOfId(id: string): Alert | undefined {
+    for (const alert of this.#open.values()) if (alert.id === id) return alert
+    return undefined
+  }
+
   #opened(finding: Finding, groupKey: string, at: Date): Alert {
-    const standing = [...this.#incidents.values()].find(({ incident }) => incident.groupKey === groupKey)
-    const incident = standing?.incident ?? {
-      id: this.#nextId(),
-      groupKey,
-      openedAt: at,
-      closedAt: undefined,
-      announcedSeverity: undefined,
-      lastAnnouncedAt: undefined,
-      announcements: 0,
-    }
-    if (standing === undefined)
-      this.#incidents.set(incident.id, { incident, alerts: new Map(), keys: new Map() })
     const { detector, keyId, scope, severity, summary, evidence } = finding
+    let incidentId = this.#incidentOfGroup.get(groupKey)
+    if (incidentId === undefined) {
+      incidentId = this.#nextId()
+      this.#incidentOfGroup.set(groupKey, incidentId)
+      this.#incidents.set(incidentId, { groupKey, openAlerts: new Set() })
+    }
+    const id = this.#nextId()
+    this.#incidents.get(incidentId)?.openAlerts.add(id)
     return {
-      id: this.#nextId(),
-      incidentId: incident.id,
+      id,
+      incidentId,
       detector,
       keyId,
       scope,
@@ -99,31 +94,27 @@ export class AlertBook {
     }
   }
 
-  #keep(alert: Alert, key?: KeyAttributes): void {
-    if (alert.status === 'resolved') this.#open.delete(identityOf(alert))
-    else this.#open.set(identityOf(alert), alert)
-    const others = (this.#alertsOfKey.get(alert.keyId) ?? []).filter(({ id }) => id !== alert.id)
-    this.#alertsOfKey.set(alert.keyId, [...others, alert])
-    const group = this.#incidents.get(alert.incidentId)
-    group?.alerts.set(alert.id, alert)
-    if (key !== undefined) group?.keys.set(key.keyId, key)
+  /** Closes the incident with its last alert. */
+  #resolve(open: Alert, at: Date): Alert {
+    const alert: Alert = { ...open, status: 'resolved', resolvedAt: at }
+    this.#keep(alert)
+    const incident = this.#incidents.get(alert.incidentId)
+    incident?.openAlerts.delete(alert.id)
+    if (incident?.openAlerts.size === 0) {
+      this.#incidents.delete(alert.incidentId)
+      this.#incidentOfGroup.delete(incident.groupKey)
+    }
+    return alert
   }
 
-  /** Counts announcements as the daemon does; nothing is sent. Closes the incident when its last alert is resolved. */
-  #announce(incidentId: string, plan: AnnouncementPlanner): void {
-    const group = this.#incidents.get(incidentId)
-    if (group === undefined) return
-    const planned = plan(group.incident, [...group.alerts.values()], group.keys)?.announcement
-    if (planned !== undefined) {
-      group.incident = {
-        ...group.incident,
-        announcedSeverity: announcedSeverity(group.incident, planned),
-        lastAnnouncedAt: planned.dueAt,
-        announcements: planned.number,
-      }
-    }
-    const isOver = [...group.alerts.values()].every((alert) => alert.status === 'resolved')
-    if (isOver) this.#incidents.delete(incidentId)
+  #keep(alert: Alert): void {
+    if (alert.status === 'resolved') this.#open.delete(identityOf(alert))
+    else this.#open.set(identityOf(alert), alert)
+    const alerts = this.#alertsOfKey.get(alert.keyId) ?? []
+    const index = alerts.findIndex(({ id }) => id === alert.id)
+    if (index < 0) alerts.push(alert)
+    else alerts[index] = alert
+    this.#alertsOfKey.set(alert.keyId, alerts)
   }
 
   /** UUID-shaped and the same in every run. */

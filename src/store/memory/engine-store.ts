@@ -1,18 +1,12 @@
 import type { Alert } from '../../alert/alert.ts'
 import { quietFromMs } from '../../alert/triage.ts'
 import type { Profile } from '../../detect/profile.ts'
+import { silentFromMs } from '../../detect/silence.ts'
 import { HOUR_MS } from '../../usage/duration.ts'
 import type { EnrichedEvent } from '../../usage/event.ts'
-import type { KeyUsage } from '../../usage/key-usage.ts'
+import { RECENT_USAGE_MS, type KeyUsage } from '../../usage/key-usage.ts'
 import { bucketStart } from '../../usage/rollup.ts'
-import type {
-  AnnouncementPlanner,
-  EngineStore,
-  KeyHour,
-  Shard,
-  TickDecisions,
-  TickOutcome,
-} from '../engine-store.ts'
+import type { EngineStore, KeyHour, Shard, TickDecisions, TickOutcome } from '../engine-store.ts'
 import { AlertBook } from './alert-book.ts'
 import { KeyHistory } from './key-history.ts'
 import { SeenIds } from './seen-ids.ts'
@@ -28,6 +22,11 @@ export class MemoryEngineStore implements EngineStore {
   /** Hours with usage that no profile holds yet. */
   readonly #unlearnt = new Map<number, Set<KeyHistory>>()
   readonly #changed = new Set<KeyHistory>()
+  /** Keys by the instant from which it is beyond their habit not to be used. */
+  readonly #silentFrom = new Map<number, Set<KeyHistory>>()
+  /** The events since the last call for usage. */
+  readonly #arrivedMs = new Map<KeyHistory, number[]>()
+  #isFirstCall = true
   #judgedHourMs = -Infinity
 
   /** Counts one event; false when its id was there before. Events may come late and in any order. */
@@ -42,6 +41,9 @@ export class MemoryEngineStore implements EngineStore {
       else keys.add(key)
     }
     this.#changed.add(key)
+    const arrived = this.#arrivedMs.get(key)
+    if (arrived === undefined) this.#arrivedMs.set(key, [event.timestampMs])
+    else arrived.push(event.timestampMs)
     return true
   }
 
@@ -50,8 +52,9 @@ export class MemoryEngineStore implements EngineStore {
     range: { readonly activeSinceMs: number; readonly nowMs: number },
   ): Promise<KeyUsage[]> {
     const keys = [...this.#keys.values()].filter(
-      (key) => key.hasUsageFrom(range.activeSinceMs, range.nowMs) && isIn(shard, key.attributes.keyId),
+      (key) => isIn(shard, key.attributes.keyId) && this.#isActive(key, range),
     )
+    this.#called(keys)
     return Promise.resolve(this.#usageOf(keys, range.nowMs))
   }
 
@@ -59,19 +62,47 @@ export class MemoryEngineStore implements EngineStore {
    * The part of `activeUsage` that can be judged differently than at the last call: keys with new events or a newly
    * learnt hour, keys with an open alert, and all active keys when an hour of the clock has begun.
    */
-  changedUsage(range: { readonly activeSinceMs: number; readonly nowMs: number }): KeyUsage[] {
-    const hourMs = bucketStart(range.nowMs, HOUR_MS)
-    const keys = new Set(hourMs > this.#judgedHourMs ? this.#keys.values() : this.#changed)
+  changedUsage({
+    activeSinceMs,
+    nowMs,
+  }: {
+    readonly activeSinceMs: number
+    readonly nowMs: number
+  }): KeyUsage[] {
+    const hourMs = bucketStart(nowMs, HOUR_MS)
+    const keys = hourMs > this.#judgedHourMs ? new Set(this.#keys.values()) : this.#changed
     for (const { keyId } of this.#alerts.open()) {
       const key = this.#keys.get(keyId)
       if (key !== undefined) keys.add(key)
     }
+    const usages: KeyUsage[] = []
+    for (const key of keys) {
+      if (!this.#isActive(key, { activeSinceMs, nowMs })) continue
+      key.prune(nowMs)
+      usages.push(key.recentUsage(nowMs))
+    }
     this.#judgedHourMs = hourMs
     this.#changed.clear()
-    return this.#usageOf(
-      [...keys].filter((key) => key.hasUsageFrom(range.activeSinceMs, range.nowMs)),
-      range.nowMs,
-    )
+    this.#called(this.#arrivedMs.keys())
+    return usages
+  }
+
+  /** True for usage since the instant, and for older usage of the recent time that came since the last call. */
+  #isActive(
+    key: KeyHistory,
+    { activeSinceMs, nowMs }: { readonly activeSinceMs: number; readonly nowMs: number },
+  ): boolean {
+    if (key.hasUsageFrom(activeSinceMs, nowMs)) return true
+    if (this.#isFirstCall) return false
+    const recentMs = bucketStart(nowMs - RECENT_USAGE_MS)
+    const isLate = (atMs: number): boolean => atMs >= recentMs && bucketStart(atMs) < activeSinceMs
+    return this.#arrivedMs.get(key)?.some(isLate) === true
+  }
+
+  #called(keys: Iterable<KeyHistory>): void {
+    for (const key of keys) this.#arrivedMs.delete(key)
+    if (this.#isFirstCall) this.#arrivedMs.clear()
+    this.#isFirstCall = false
   }
 
   /** The recent usage of one key, active or not; undefined when it was never seen. */
@@ -105,10 +136,27 @@ export class MemoryEngineStore implements EngineStore {
     return Promise.resolve(hours)
   }
 
+  silentKeys(
+    shard: Shard,
+    { fromMs, toMs, limit }: { readonly fromMs: number; readonly toMs: number; readonly limit: number },
+  ): Promise<KeyUsage[]> {
+    const silent: KeyUsage[] = []
+    // Silences go beyond the habit at the start of an hour.
+    for (let atMs = bucketStart(fromMs, HOUR_MS) + HOUR_MS; atMs <= toMs; atMs += HOUR_MS) {
+      const keys = [...(this.#silentFrom.get(atMs) ?? [])].filter(
+        (key) => isIn(shard, key.attributes.keyId) && !this.#isUnlearnt(key),
+      )
+      for (const { attributes } of keys.toSorted(byKeyId))
+        if (silent.length < limit) silent.push({ key: attributes, rollups: [], sources: [] })
+    }
+    return Promise.resolve(silent)
+  }
+
   saveProfiles(profiles: readonly Profile[]): Promise<void> {
     for (const profile of profiles) {
       const key = this.#keyOf({ keyId: profile.keyId, teamId: undefined, environment: undefined })
       if ((key.profile?.learnedUntilMs ?? -Infinity) >= profile.learnedUntilMs) continue
+      this.#noteSilence(key, profile)
       key.profile = profile
       this.#changed.add(key)
       this.#alerts.forgetBefore(profile.keyId, profile.learnedUntilMs)
@@ -124,8 +172,9 @@ export class MemoryEngineStore implements EngineStore {
     return Promise.resolve(this.#alerts.open().filter((alert) => isIn(shard, alert.keyId)))
   }
 
-  commit(decisions: TickDecisions, plan: AnnouncementPlanner): Promise<TickOutcome> {
-    return Promise.resolve(this.#alerts.commit(decisions, plan))
+  /** Nothing is announced: nobody is told of a past. */
+  commit(decisions: TickDecisions): Promise<TickOutcome> {
+    return Promise.resolve(this.#alerts.commit(decisions))
   }
 
   /** The newest minute with usage among the keys with an open alert; -Infinity when there is none. */
@@ -143,6 +192,26 @@ export class MemoryEngineStore implements EngineStore {
     return this.#alerts
       .open()
       .reduce((first, alert) => Math.min(first, quietFromMs(alert, resolveAfterMs)), Infinity)
+  }
+
+  #noteSilence(key: KeyHistory, profile: Profile): void {
+    const before = key.silentFromMs
+    key.silentFromMs = silentFromMs(profile)
+    if (key.silentFromMs === before) return
+    if (before !== undefined) {
+      const keys = this.#silentFrom.get(before)
+      keys?.delete(key)
+      if (keys?.size === 0) this.#silentFrom.delete(before)
+    }
+    if (key.silentFromMs === undefined) return
+    const keys = this.#silentFrom.get(key.silentFromMs)
+    if (keys === undefined) this.#silentFrom.set(key.silentFromMs, new Set([key]))
+    else keys.add(key)
+  }
+
+  /** True when the key has usage that its profile does not hold yet. */
+  #isUnlearnt(key: KeyHistory): boolean {
+    return [...this.#unlearnt.values()].some((keys) => keys.has(key))
   }
 
   #keyOf({ keyId, teamId, environment }: KeyHistory['attributes']): KeyHistory {

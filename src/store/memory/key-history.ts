@@ -1,9 +1,10 @@
 import type { Profile } from '../../detect/profile.ts'
 import { HOUR_MS, MINUTE_MS } from '../../usage/duration.ts'
 import type { EnrichedEvent, KeyAttributes } from '../../usage/event.ts'
-import { RECENT_USAGE_MS } from '../../usage/key-usage.ts'
+import { RECENT_USAGE_MS, type KeyUsage } from '../../usage/key-usage.ts'
 import { addInto, bucketStart, totalsOf, type Rollup } from '../../usage/rollup.ts'
 import { SOURCE_BUCKET_MS, sumSources, type SourceUsage } from '../../usage/source.ts'
+import { RecentUsage } from './recent-usage.ts'
 import { SourceHistory } from './source-history.ts'
 
 type Writable<T> = { -readonly [Field in keyof T]: T[Field] }
@@ -12,12 +13,17 @@ type Writable<T> = { -readonly [Field in keyof T]: T[Field] }
 export class KeyHistory {
   attributes: KeyAttributes
   profile: Profile | undefined = undefined
+  /** From when on it is beyond the habit of the profile not to be used. */
+  silentFromMs: number | undefined = undefined
   /** Ascending by bucket. Counters grow in place: whoever keeps a rollup over a tick must copy it. */
   readonly #rollups: Writable<Rollup>[] = []
   readonly #sources = new SourceHistory()
+  readonly #view: RecentUsage
+  #pruneFromMs = -Infinity
 
   constructor(attributes: KeyAttributes) {
     this.attributes = attributes
+    this.#view = new RecentUsage(attributes, this)
   }
 
   /** Start of the newest minute with usage. */
@@ -26,11 +32,21 @@ export class KeyHistory {
   }
 
   hasUsageFrom(fromMs: number, nowMs: number): boolean {
-    return this.#rollups.findLast(({ bucketMs }) => bucketMs <= nowMs && bucketMs >= fromMs) !== undefined
+    const newest = this.lastBucketMs
+    if (newest <= nowMs) return newest >= fromMs
+    return this.#rollups.some(({ bucketMs }) => bucketMs <= nowMs && bucketMs >= fromMs)
+  }
+
+  /** The recent usage as a view, which costs little until its rows are asked for. Valid until the next `add`. */
+  recentUsage(nowMs: number): KeyUsage {
+    this.#view.key = this.attributes
+    return this.#view.at(nowMs)
   }
 
   add(event: EnrichedEvent): void {
-    this.#sources.add(event)
+    const totals = totalsOf(event)
+    this.#view.add(event, totals)
+    this.#sources.add(event, totals)
     const bucketMs = bucketStart(event.timestampMs)
     let index = this.#rollups.length
     for (; index > 0; index -= 1) {
@@ -40,7 +56,7 @@ export class KeyHistory {
         rollup.bucketMs === bucketMs &&
         rollup.model === event.model &&
         rollup.country === event.place?.country
-      if (isSame) return addInto(rollup, totalsOf(event))
+      if (isSame) return addInto(rollup, totals)
     }
     const { keyId, model } = event
     this.#rollups.splice(index, 0, {
@@ -48,7 +64,7 @@ export class KeyHistory {
       bucketMs,
       model,
       country: event.place?.country,
-      ...totalsOf(event),
+      ...totals,
     })
   }
 
@@ -93,10 +109,13 @@ export class KeyHistory {
 
   /** Forgets what is older than everything that can still be asked for. */
   prune(nowMs: number): void {
+    if (nowMs < this.#pruneFromMs) return
+    this.#pruneFromMs = nowMs + SOURCE_BUCKET_MS
     const keepFromMs = Math.min(
       bucketStart(nowMs - RECENT_USAGE_MS),
       this.profile?.learnedUntilMs ?? -Infinity,
     )
+    this.#view.prune(bucketStart(keepFromMs, SOURCE_BUCKET_MS))
     this.#sources.prune(bucketStart(keepFromMs, SOURCE_BUCKET_MS))
     const firstKept = this.#rollups.findIndex(({ bucketMs }) => bucketMs >= keepFromMs)
     if (firstKept === 0) return

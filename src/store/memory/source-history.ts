@@ -1,5 +1,12 @@
 import type { EnrichedEvent } from '../../usage/event.ts'
-import { addSource, busiestSources, sourceOf, SOURCES_MAX, type SourceUsage } from '../../usage/source.ts'
+import { addInto, bucketStart, type UsageTotals } from '../../usage/rollup.ts'
+import {
+  busiestSources,
+  sourceOf,
+  SOURCE_BUCKET_MS,
+  SOURCES_MAX,
+  type SourceUsage,
+} from '../../usage/source.ts'
 
 type Counted = NonNullable<ReturnType<typeof sourceOf>>
 
@@ -17,15 +24,19 @@ export class SourceHistory {
   /** Ascending by start. */
   readonly #buckets: Bucket[] = []
 
-  add(event: EnrichedEvent): void {
-    const source = sourceOf(event)
-    if (source === undefined) return
-    const bucket = this.#bucketAt(source.bucketMs)
-    const known = bucket.byAddress.get(source.address)
+  add(event: EnrichedEvent, totals: UsageTotals): void {
+    if (event.ip === undefined) return
+    const { timestampMs: atMs } = event
+    const bucket = this.#bucketAt(bucketStart(atMs, SOURCE_BUCKET_MS))
+    const known = bucket.byAddress.get(event.ip)
     if (known !== undefined) {
-      addSource(known, source)
+      addInto(known, totals)
+      if (atMs < known.firstMs) known.firstMs = atMs
+      if (atMs > known.lastMs) known.lastMs = atMs
       return
     }
+    const source = sourceOf(event)
+    if (source === undefined) return
     bucket.byAddress.set(source.address, source)
     bucket.inOrder = undefined
     bucket.lastFirstMs = Math.max(bucket.lastFirstMs, source.firstMs)

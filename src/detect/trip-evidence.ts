@@ -1,0 +1,91 @@
+import { HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
+import type { KeyUsage } from '../usage/key-usage.ts'
+import { bucketStart } from '../usage/rollup.ts'
+import { expectedVolume } from './expected-volume.ts'
+import type { Trip } from './impossible-trips.ts'
+import type { Profile } from './profile.ts'
+import { ADDRESSES_MAX, faded, newAddressRate } from './source-habit.ts'
+import { logOverdispersedTail, logPoissonTail } from './statistics.ts'
+
+/** Why a trip is more than odd. */
+export type TripProof =
+  /** It crosses a border: no address that is assigned anew, and no error of a place database, is so far off. */
+  | 'abroad'
+  /** The key was used at home again after it had been used away. */
+  | 'returned'
+  /** More was made away than the key makes in all. */
+  | 'outnumbers'
+
+interface Known {
+  readonly usage: KeyUsage
+  readonly profile: Profile
+  readonly nowMs: number
+}
+
+/** ln of the chance that all of the key's work, had it moved, is so much. */
+const OUTNUMBERS_LOG_CHANCE = Math.log(0.01)
+const OUTNUMBERS_MIN = 3
+/** ln of the chance that an address which took another's place made so many requests. */
+const REPLACED_LOG_CHANCE = Math.log(0.05)
+/** What silent addresses would have made since, with a margin, and what a new one makes by the way. */
+const REPLACED_FACTOR = 1.25
+const REPLACED_REQUESTS = 0.3
+/** A key that meets more new addresses a day changes them by habit. */
+const NEW_PER_DAY_MAX = 0.1
+/** An address that was unseen for longer when the others were still in use had gone before. */
+const GONE_AFTER_MS = 12 * HOUR_MS
+const SHARE_SPAN = 2
+
+/**
+ * What makes the trip more than odd; undefined when nothing does. Within one country less is certain: place databases
+ * err, and an address that is assigned anew may be said to be anywhere in it. There the key must be used at both
+ * places, and must either keep its addresses by habit, or make more at the new place than an address of the key that has
+ * fallen silent since would have made.
+ */
+export function tripProof(known: Known, trip: Trip): TripProof | undefined {
+  if (!isWithinCountry(trip)) return trip.returned ? 'returned' : 'abroad'
+  if (outnumbers(known, trip)) return 'outnumbers'
+  return trip.returned && (keepsAddresses(known) || !takesPlace(known, trip)) ? 'returned' : undefined
+}
+
+function isWithinCountry({ home, away }: Trip): boolean {
+  return countryOf(home.name) === countryOf(away.name)
+}
+
+/** The country in a place's name: `US` of `US 33.1 -96.9`. */
+function countryOf(name: string): string {
+  return name.slice(0, name.indexOf(' '))
+}
+
+function outnumbers({ profile, nowMs }: Known, { away }: Trip): boolean {
+  if (away.made < OUTNUMBERS_MIN) return false
+  const { mean, size } = expectedVolume(profile, bucketStart(away.firstMs), bucketStart(nowMs) + MINUTE_MS)
+  return logOverdispersedTail(away.made, mean, size) <= OUTNUMBERS_LOG_CHANCE
+}
+
+/** True for a key that hardly ever meets a new address: then one that is far away is no change of the egress either. */
+function keepsAddresses({ profile, nowMs }: Known): boolean {
+  return newAddressRate(profile.sources, { ...profile, nowMs }) < NEW_PER_DAY_MAX
+}
+
+/** True when the key's addresses that fell silent with the trip would have made about as much as was made away. */
+function takesPlace({ usage, profile }: Known, { away }: Trip): boolean {
+  const { sources } = profile
+  if (sources.addresses.length >= ADDRESSES_MAX) return away.made < OUTNUMBERS_MIN
+  const since = usage.sources.filter(({ lastMs }) => lastMs > away.firstMs)
+  const seen = new Set(since.map(({ address }) => address))
+  const before = sources.addresses.filter(({ firstMs }) => firstMs < away.firstMs)
+  const latestMs = Math.max(...before.map(({ lastMs }) => lastMs))
+  const own = before
+    .filter(({ lastMs }) => lastMs > Math.min(latestMs, away.firstMs) - GONE_AFTER_MS)
+    .map(({ address, made, fadedToMs }) => ({
+      address,
+      made: faded(made, away.firstMs - fadedToMs)[SHARE_SPAN] ?? 0,
+    }))
+  const total = own.reduce((sum, { made }) => sum + made, 0)
+  if (total <= 0) return true
+  const silent = own.reduce((sum, { address, made }) => (seen.has(address) ? sum : sum + made), 0)
+  const made = since.reduce((sum, source) => sum + source.requests - source.refused, 0)
+  const missing = (silent / total) * made
+  return logPoissonTail(away.made, REPLACED_FACTOR * missing + REPLACED_REQUESTS) > REPLACED_LOG_CHANCE
+}

@@ -1,0 +1,42 @@
+/** More values than this are not told apart: whoever asks then looks for himself. */
+const VALUES_MAX = 24
+
+/** The distinct values of late, and perhaps some of a while ago: few, or `undefined`. */
+export class RecentValues<Value> {
+  readonly #isSame: (a: Value, b: Value) => boolean
+  #entries: { readonly value: Value; lastMs: number }[] = []
+  #values: readonly Value[] = []
+  /** When there were too many; the values are complete again once all that was not kept is out of sight. */
+  #overflowMs = -Infinity
+
+  constructor(isSame: (a: Value, b: Value) => boolean) {
+    this.#isSame = isSame
+  }
+
+  /** All values since the last `prune`, or more; undefined when they are too many. */
+  get values(): readonly Value[] | undefined {
+    return this.#overflowMs === -Infinity ? this.#values : undefined
+  }
+
+  add(value: Value, atMs: number): void {
+    for (const entry of this.#entries) {
+      if (!this.#isSame(entry.value, value)) continue
+      if (atMs > entry.lastMs) entry.lastMs = atMs
+      return
+    }
+    if (this.#entries.length >= VALUES_MAX) {
+      this.#overflowMs = Math.max(this.#overflowMs, atMs)
+      return
+    }
+    this.#entries.push({ value, lastMs: atMs })
+    this.#values = this.#entries.map((entry) => entry.value)
+  }
+
+  /** Forgets what was last seen before the instant. */
+  prune(keepFromMs: number): void {
+    if (this.#overflowMs < keepFromMs) this.#overflowMs = -Infinity
+    if (this.#entries.every(({ lastMs }) => lastMs >= keepFromMs)) return
+    this.#entries = this.#entries.filter(({ lastMs }) => lastMs >= keepFromMs)
+    this.#values = this.#entries.map((entry) => entry.value)
+  }
+}
