@@ -13,8 +13,12 @@ const built = join(root, 'dist', 'cli', 'main.js')
 const source = join(root, 'src', 'cli', 'main.ts')
 // A checkout runs its sources, so that an old dist never shadows an edit; the published package has only dist.
 const entry = existsSync(source) ? source : built
+// Half of a start is compiling. Beside the code, not in the temporary directory: what is kept there is run. Where that
+// cannot be written nothing is kept.
+const compiled = join(root, 'node_modules', '.cache', 'keyhound')
 
 if (Number(process.versions.node.split('.')[0]) >= WANTED) {
+  require('node:module').enableCompileCache(compiled)
   import(pathToFileURL(entry).href).catch((error) => {
     console.error(error)
     process.exitCode = 1
@@ -32,7 +36,7 @@ if (Number(process.versions.node.split('.')[0]) >= WANTED) {
   // channel lets the child notice that this process was killed with -9, and end as if it had been killed itself.
   const child = spawn(node, [entry, ...process.argv.slice(2)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-    env: { ...process.env, KEYHOUND_LAUNCHER: '1' },
+    env: { NODE_COMPILE_CACHE: compiled, ...process.env, KEYHOUND_LAUNCHER: '1' },
   })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('error', (error) => {

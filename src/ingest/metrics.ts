@@ -10,6 +10,8 @@ export interface IngestMetrics {
   secretReplaced(count: number): void
   /** Successful requests without a cost that nobody could price. */
   unpriced(count: number): void
+  /** Jobs that ended: taken in bulk, or one by one as BullMQ hands them out. */
+  jobsDone(taken: 'bulk' | 'plain', count: number): void
   /** How long the database took for one batch. */
   batchSeconds(seconds: number): void
 }

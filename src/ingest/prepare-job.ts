@@ -6,8 +6,8 @@ import { readJob } from '../usage/ingest-job.ts'
 import { parseUsageEvent } from '../usage/parse-event.ts'
 import { safePayload } from '../usage/safe-payload.ts'
 import { hashEventSecrets, hashSecretsIn } from '../usage/secret-key-id.ts'
-import type { IngestedEvent, Work } from './batcher.ts'
 import type { IngestMetrics, RejectionClass } from './metrics.ts'
+import type { IngestedEvent, Work } from './write-out.ts'
 
 /** A queue job as ingest sees it. */
 export interface ReceivedJob {
@@ -20,7 +20,7 @@ export interface PrepareParts {
   readonly enrich: EnrichEvent
   /** Key of the hash that takes the place of secrets. */
   readonly hashKey: Uint8Array
-  readonly metrics: IngestMetrics
+  readonly metrics: Pick<IngestMetrics, 'rejected' | 'secretReplaced' | 'unpriced'>
 }
 
 /** Checks and enriches what a job carries. Never throws: what cannot be used becomes a rejected row with the reason. */

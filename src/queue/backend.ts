@@ -1,4 +1,5 @@
 import type { Queue, Worker, WorkerOptions } from 'bullmq'
+import type { BulkClaim } from './bulk-claim.ts'
 
 /** What differs between BullMQ on Redis and BullMQ on PostgreSQL: how things are made, not what they do. */
 export interface QueueBackend {
@@ -7,6 +8,8 @@ export interface QueueBackend {
   readonly warnings: readonly string[]
   createQueue(name: string): BullQueue
   createWorker(name: string, processor: BullProcessor, options: BullWorkerOptions): BullWorker
+  /** Undefined when jobs cannot be taken in bulk: BullMQ is a version that is not known here. */
+  bulkClaim(queueName: string): BulkClaim | undefined
   /** Rejects within about two seconds when the server does not answer. */
   ping(): Promise<void>
   close(): Promise<void>
@@ -14,7 +17,7 @@ export interface QueueBackend {
 
 export type BullQueue = Pick<
   Queue,
-  'addBulk' | 'getJobCounts' | 'close' | 'disconnect' | 'waitUntilReady'
+  'addBulk' | 'getJobCounts' | 'getJobs' | 'close' | 'disconnect' | 'waitUntilReady'
 > & {
   on(event: 'error', listener: (error: Error) => void): unknown
 }
@@ -31,6 +34,7 @@ export interface BullJob {
   readonly name: string
   readonly data: unknown
   readonly attemptsMade: number
+  readonly stalledCounter: number
   moveToWait(token?: string): Promise<unknown>
 }
 

@@ -1,5 +1,6 @@
 import { createPostgresBackend, Queue, Worker } from 'bullmq'
 import pg from 'pg'
+import { postgresBulkClaim } from './postgres-bulk-claim.ts'
 import { placeOf, type QueueBackend, QueueUnavailableError, reasonOf } from './backend.ts'
 import { migrateQueueSchema } from './queue-schema.ts'
 
@@ -34,6 +35,7 @@ export async function openPostgresBackend(databaseUrl: string): Promise<QueueBac
         { ...options, connection: { ...connection, max: WORKER_CONNECTIONS } },
         createPostgresBackend,
       ),
+    bulkClaim: postgresBulkClaim,
     ping: async () => {
       await pinger.query('select 1')
     },

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { WaitingError } from 'bullmq'
 import type { BullJob, BullQueue, QueueBackend } from './backend.ts'
+import type { BulkClaim } from './bulk-claim.ts'
 import { openPostgresBackend } from './postgres-backend.ts'
 import { openRedisBackend } from './redis-backend.ts'
 
@@ -18,6 +19,10 @@ export interface Queues {
   queue(name: string): JobQueue
   /** Starts to take jobs at once. */
   work(name: string, process: (job: Job) => Promise<void>, options?: WorkOptions): JobWorker
+  /** For a processor that takes further waiting jobs of its queue along; undefined when only BullMQ itself may. */
+  bulkClaim(name: string): BulkClaim | undefined
+  /** When the job of the queue that has waited longest was added; undefined when none waits. */
+  oldestWaitingAt(name: string): Promise<Date | undefined>
   /** Rejects within about two seconds when the server does not answer. */
   ping(): Promise<void>
   /** Closes workers (each waits for the jobs it runs), then queues. */
@@ -51,6 +56,8 @@ export interface Job {
   readonly data: unknown
   /** Attempts that failed before this one. */
   readonly attemptsMade: number
+  /** How often it was running when its process died. */
+  readonly stalls: number
 }
 
 export interface JobCounts {
@@ -148,13 +155,23 @@ class OpenQueues implements Queues {
   }
 
   queue(name: string): JobQueue {
+    const queue = this.#queue(name)
+    return { add: (jobs) => add(queue, jobs), counts: () => counts(queue) }
+  }
+
+  async oldestWaitingAt(name: string): Promise<Date | undefined> {
+    const [oldest] = await this.#queue(name).getJobs(['waiting'], 0, 0, true)
+    return oldest === undefined ? undefined : new Date(oldest.timestamp)
+  }
+
+  #queue(name: string): BullQueue {
     const known = this.#queues.get(name)
     const queue = known ?? this.#backend.createQueue(name)
     if (!known) {
       queue.on('error', this.#onError)
       this.#queues.set(name, queue)
     }
-    return { add: (jobs) => add(queue, jobs), counts: () => counts(queue) }
+    return queue
   }
 
   work(name: string, process: (job: Job) => Promise<void>, options: WorkOptions = {}): JobWorker {
@@ -190,6 +207,10 @@ class OpenQueues implements Queues {
     }
     this.#workers.add(closing)
     return closing
+  }
+
+  bulkClaim(name: string): BulkClaim | undefined {
+    return this.#backend.bulkClaim(name)
   }
 
   ping(): Promise<void> {
@@ -241,8 +262,8 @@ function puttingBack(process: (job: Job) => Promise<void>) {
   }
 }
 
-function asJob({ id = '', name, data, attemptsMade }: BullJob): Job {
-  return { id, name, data, attemptsMade }
+function asJob({ id = '', name, data, attemptsMade, stalledCounter: stalls }: BullJob): Job {
+  return { id, name, data, attemptsMade, stalls }
 }
 
 function keep({ count, ageSeconds }: KeepJobs) {

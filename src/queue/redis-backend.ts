@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { placeOf, type QueueBackend, QueueUnavailableError, reasonOf } from './backend.ts'
+import { redisBulkClaim } from './redis-bulk-claim.ts'
 
 const CONNECT_TIMEOUT_MS = 4_000
 const PING_TIMEOUT_MS = 2_000
@@ -27,6 +28,7 @@ export async function openRedisBackend(redisUrl: string): Promise<QueueBackend> 
       }
       return new Worker(name, processor, { ...options, connection })
     },
+    bulkClaim: (name) => redisBulkClaim(client, name),
     ping: async () => {
       const timer = new AbortController()
       const late = delay(PING_TIMEOUT_MS, undefined, { signal: timer.signal }).then(() => {

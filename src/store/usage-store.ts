@@ -1,3 +1,4 @@
+import type { Kysely } from 'kysely'
 import type { EnrichedEvent } from '../usage/event.ts'
 
 /** An event that was refused, kept with the reason so that nothing disappears in silence. */
@@ -17,10 +18,23 @@ export interface UsageWriter {
    * Exact under repeats: an id that is already there changes nothing.
    * Throws StoreUnavailableError when the database cannot be reached; nothing is stored then.
    */
-  write(batch: {
-    readonly events: readonly EnrichedEvent[]
-    readonly rejected: readonly RejectedEvent[]
-  }): Promise<{ readonly inserted: number; readonly duplicates: number }>
+  write(batch: UsageBatch): Promise<Written>
+  /**
+   * The same for what `take` gives within the transaction: what it does there, such as removing jobs from a queue in the
+   * same database, is committed together with the events, or not at all.
+   */
+  readonly writeTaken?: (take: (trx: Kysely<unknown>) => Promise<UsageBatch>) => Promise<Written>
+}
+
+export interface UsageBatch {
+  readonly events: readonly EnrichedEvent[]
+  readonly rejected: readonly RejectedEvent[]
+}
+
+export interface Written {
+  /** Events that are new. */
+  readonly inserted: number
+  readonly duplicates: number
 }
 
 /** The database cannot be reached or is shutting down: wait and try again, nothing is wrong with the data. */

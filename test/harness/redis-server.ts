@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 
-/** A Redis of our own on a free port of the loopback interface; nothing it holds survives it. */
+/** A Redis of our own on a free port of the loopback interface; nothing it holds survives it, unless it keeps a file. */
 export interface RedisServer {
   readonly url: string
   readonly port: number
@@ -23,17 +23,18 @@ const INSTALL_HINT =
 /**
  * Starts `redis-server` or `valkey-server` from PATH.
  * @param options.port the port to use, to bring back a server under its old address; default a free one.
+ * @param options.keepIn a directory of the caller's that the server writes what it is told into, and reads at its start.
  * @throws with what to install when there is none.
  */
 export async function startRedisServer(
-  options: { port?: number; maxmemoryPolicy?: string } = {},
+  options: { port?: number; maxmemoryPolicy?: string; keepIn?: string } = {},
 ): Promise<RedisServer> {
   const program = ['redis-server', 'valkey-server'].find(
     (name) => spawnSync(name, ['--version']).status === 0,
   )
   if (!program) throw new Error(INSTALL_HINT)
   const port = options.port ?? (await freePort())
-  const directory = mkdtempSync(join(tmpdir(), `kh-test-redis-${process.pid}-`))
+  const directory = options.keepIn ?? mkdtempSync(join(tmpdir(), `kh-test-redis-${process.pid}-`))
   const settings = [
     '--port',
     String(port),
@@ -44,7 +45,7 @@ export async function startRedisServer(
     '--save',
     '',
     '--appendonly',
-    'no',
+    options.keepIn === undefined ? 'no' : 'yes',
   ]
   const policy = ['--databases', '1024', '--maxmemory-policy', options.maxmemoryPolicy ?? 'noeviction']
   const command = [program, ...settings, ...policy]
@@ -62,7 +63,7 @@ export async function startRedisServer(
     kill: async () => {
       const gone = once(child, 'exit')
       if (child.exitCode === null && child.signalCode === null && child.kill('SIGKILL')) await gone
-      rmSync(directory, { recursive: true, force: true })
+      if (options.keepIn === undefined) rmSync(directory, { recursive: true, force: true })
     },
   }
 }

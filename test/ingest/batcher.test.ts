@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
-import { createBatcher, type Work } from '../../src/ingest/batcher.ts'
+import { createBatcher } from '../../src/ingest/batcher.ts'
 import type { IngestMetrics } from '../../src/ingest/metrics.ts'
+import type { Work } from '../../src/ingest/write-out.ts'
 import { type RejectedEvent, StoreUnavailableError, type UsageWriter } from '../../src/store/usage-store.ts'
 import type { EnrichedEvent } from '../../src/usage/event.ts'
 import { enrichedEvent } from '../harness/builders.ts'
@@ -57,6 +58,7 @@ const QUIET: IngestMetrics = {
   secretReplaced: () => {},
   unpriced: () => {},
   batchSeconds: () => {},
+  jobsDone: () => {},
 }
 const NO_LOG = { info: () => {}, warn: () => {}, error: () => {} }
 

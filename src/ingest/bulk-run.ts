@@ -1,0 +1,17 @@
+import type { ClaimLimit } from '../queue/bulk-claim.ts'
+import type { Job } from '../queue/queues.ts'
+
+/** What came of taking jobs along with one. */
+export interface BulkOutcome {
+  /** Jobs taken along. */
+  readonly taken: number
+  readonly ordinaryAhead: boolean
+}
+
+/** Does a job and up to `limit` others. Throws ClaimRefusedError when the claim does not work here. */
+export type BulkRun = (job: Job, limit: () => ClaimLimit, halve: () => void) => Promise<BulkOutcome>
+
+/** The database forbids what a claim needs, or lacks it: the plain way does without. */
+export class ClaimRefusedError extends Error {
+  override readonly name = 'ClaimRefusedError'
+}
