@@ -1,21 +1,18 @@
 import { Command, Option } from 'commander'
+import { containmentText } from '../alert/containment.ts'
 import { plainText } from '../alert/plain-text.ts'
 import { systemClock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
-import { LiveConfig } from '../daemon/live-config.ts'
-import { createLog } from '../daemon/log.ts'
-import type { Session } from '../daemon/session.ts'
-import { profileSummary } from '../http/profile-summary.ts'
+import { profileSummary, teachingSummary } from '../http/profile-summary.ts'
 import { protectedBy } from '../respond/policy.ts'
-import { startActing } from '../respond/respond.ts'
 import type { KeyDetail } from '../store/operator-store.ts'
+import { revocationToJson } from '../store/revocation-json.ts'
 import type { Revocation } from '../store/revocation-store.ts'
-import { SECOND_MS } from '../usage/duration.ts'
+import { carryOut } from './carry-out.ts'
+import { durationOption } from './duration-option.ts'
 import { cliActor, withSession } from './with-session.ts'
 
-const WAIT_FOR_GATEWAY_MS = 60 * SECOND_MS
-const LOOK_EVERY_MS = 100
 const TEXT_CHARACTERS = 256
 const LABEL_WIDTH = 15
 
@@ -45,29 +42,40 @@ function showCommand(): Command {
 }
 
 function turnCommand(turn: 'revoke' | 'restore', description: string): Command {
-  return new Command(turn)
+  const command = new Command(turn)
     .description(description)
     .argument('<key_id>')
     .option('--reason <text>', 'why; kept in the audit', 'not given')
     .option('--config <file>', 'the configuration (default: $KEYHOUND_CONFIG, else ./alerts.yaml)')
-    .action(async (keyId: string, options: { reason: string; config?: string }) => {
+    .action(async (keyId: string, options: { reason: string; config?: string; restoreAfter?: number }) => {
       const config = await loadConfig(options.config, process.env)
       refuseImpossible(turn, keyId, config)
       await withSession(async (session) => {
-        const wish = { keyId, reason: options.reason, actor: cliActor(), nowMs: systemClock.nowMs() }
+        const { reason, restoreAfter } = options
+        const nowMs = systemClock.nowMs()
+        const restoreAt = restoreAfter === undefined ? undefined : new Date(nowMs + restoreAfter)
+        const wish = { keyId, reason, actor: cliActor(), nowMs, restoreAt }
         const asked =
           turn === 'revoke'
             ? await session.revocations.requestRevoke(wish)
             : await session.revocations.requestRestore(wish)
         const ended = await carryOut(session, config, asked)
         process.stdout.write(`${plainText(keyId, TEXT_CHARACTERS)}: ${ended.state}${said(ended)}\n`)
-        if (ended.state !== (turn === 'revoke' ? 'revoked' : 'restored')) process.exitCode = 1
+        if (!DONE[turn].includes(ended.state)) process.exitCode = 1
       })
     })
+  return turn === 'restore'
+    ? command
+    : command.option('--restore-after <duration>', 'undo it by itself after 4h, 2d, ...', durationOption)
+}
+
+const DONE: Readonly<Record<'revoke' | 'restore', readonly Revocation['state'][]>> = {
+  revoke: ['revoked', 'confirmed'],
+  restore: ['restored'],
 }
 
 function refuseImpossible(turn: 'revoke' | 'restore', keyId: string, config: Config): void {
-  if (config.revokeAction === undefined) {
+  if (config.revokeAction === undefined && config.revokeActions.length === 0) {
     throw new Error(
       `keyhound does not know how to ${turn} keys: set revoke.action in ${config.file ?? 'alerts.yaml'}`,
     )
@@ -77,31 +85,6 @@ function refuseImpossible(turn: 'revoke' | 'restore', keyId: string, config: Con
     throw new Error(
       `the key is protected by revoke.protect: "${pattern}"; take it off the list if you mean it`,
     )
-  }
-}
-
-/** Calls the gateway, unless a daemon is faster: the claim in the database lets only one of them do it. */
-async function carryOut(session: Session, config: Config, asked: Revocation): Promise<Revocation> {
-  const live = new LiveConfig(config, systemClock)
-  const acting = startActing({
-    revocations: session.revocations,
-    revoker: () => live.revoker,
-    settings: () => config.revoke,
-    clock: systemClock,
-    log: createLog('silent'),
-  })
-  try {
-    const deadlineMs = systemClock.nowMs() + WAIT_FOR_GATEWAY_MS
-    for (;;) {
-      const now =
-        (await session.revocations.forKey(asked.keyId, 10)).find(({ id }) => id === asked.id) ?? asked
-      if (now.state !== 'pending' && now.state !== 'restoring') return now
-      if (systemClock.nowMs() > deadlineMs) return now
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
-    }
-  } finally {
-    await acting.stop()
-    await live.close()
   }
 }
 
@@ -120,13 +103,8 @@ function asJson(detail: KeyDetail, past: readonly Revocation[]): string {
     first_seen_at: detail.firstSeenAt,
     last_seen_at: detail.lastSeenAt ?? null,
     profile: detail.profile === undefined ? null : profileSummary(detail.profile),
-    revocations: past.map(({ id, state, reason, actor, createdAt }) => ({
-      id,
-      state,
-      reason,
-      actor,
-      created_at: createdAt,
-    })),
+    ...teachingSummary(detail),
+    revocations: past.map(revocationToJson),
   }
   return `${JSON.stringify(shown, undefined, 2)}\n`
 }
@@ -138,13 +116,29 @@ function asText(detail: KeyDetail, past: readonly Revocation[]): string {
     ['team', `${key.teamId ?? 'unknown'}, environment ${key.environment ?? 'unknown'}`],
     ['seen', `${firstSeenAt.toISOString()} to ${lastSeenAt?.toISOString() ?? 'unknown'}`],
     ...usualRows(profile),
-    ...past.map(({ createdAt, state: was, actor, reason }): [string, string] => [
-      was,
-      `${createdAt.toISOString()} by ${actor}: ${reason}`,
-    ]),
+    ...past.map(pastRow),
   ]
   // Made harmless value by value: the labels' alignment is ours.
   return rows.map(([label, value]) => `${label.padEnd(LABEL_WIDTH)} ${plainText(value, 2_000)}\n`).join('')
+}
+
+function pastRow({
+  createdAt,
+  state,
+  round,
+  actor,
+  reason,
+  containment,
+  restoreAt,
+  lastError,
+}: Revocation): [label: string, value: string] {
+  const more = [
+    round > 1 ? `round ${round}: the key was still used` : undefined,
+    containmentText(containment),
+    restoreAt === undefined ? undefined : `restored by itself at ${restoreAt.toISOString()}`,
+    lastError === undefined ? undefined : `error: ${lastError}`,
+  ].filter((part) => part !== undefined)
+  return [state, [`${createdAt.toISOString()} by ${actor}: ${reason}`, ...more].join('; ')]
 }
 
 function usualRows(profile: KeyDetail['profile']): [label: string, value: string][] {

@@ -1,45 +1,27 @@
 import type { Logger } from 'pino'
-import { alertToJson } from '../alert/alert.ts'
-import type { Clock } from '../clock.ts'
-import { retryDelayMs, type RetrySchedule } from '../outbound/backoff.ts'
 import { startPolling, type PollLoop } from '../outbound/poll-loop.ts'
 import { storeFirmly } from '../outbound/store-firmly.ts'
-import type { Revocation, RevocationStore } from '../store/revocation-store.ts'
-import { MINUTE_MS, SECOND_MS } from '../usage/duration.ts'
-import { decide, protectedBy, type RevokeSettings } from './policy.ts'
-import { RevokerError, type Revoker } from './revoker.ts'
+import type { Revocation, RevocationOutcome, RevocationStore } from '../store/revocation-store.ts'
+import { SECOND_MS } from '../usage/duration.ts'
+import { CALL_TIMEOUT_MS, callRevoker, type Calling } from './call-revoker.ts'
+import { decide } from './policy.ts'
 
-/** A thief is at work: quickly at first, then every minute for half an hour, then people are told that it failed. */
-export const REVOCATION_SCHEDULE: RetrySchedule = [
-  SECOND_MS,
-  2 * SECOND_MS,
-  5 * SECOND_MS,
-  10 * SECOND_MS,
-  30 * SECOND_MS,
-  ...Array.from({ length: 29 }, () => MINUTE_MS),
-]
-
-export const CALL_TIMEOUT_MS = 15 * SECOND_MS
 /** A claim outlives its call and the writing of its outcome. */
 export const LEASE_MS = CALL_TIMEOUT_MS + 30 * SECOND_MS
 const POLL_MS = SECOND_MS
 const CALLS_AT_ONCE = 4
 
-export type RevocationOutcome = Parameters<RevocationStore['settle']>[1]
-
-export interface Responding {
+export interface Responding extends Calling {
   readonly revocations: RevocationStore
-  /** Asked anew for each call, so that a reload of the configuration takes effect; undefined without `revoke.action`. */
-  readonly revoker: () => Revoker | undefined
-  readonly settings: () => RevokeSettings
-  readonly clock: Clock
   readonly log: Logger
   /** Alerts have been judged, and it made revocations of some kind; deliveries that waited for it may go. */
   readonly onDecided?: (decided: readonly Revocation[]) => void
-  /** A call has ended and its outcome, which may have deliveries of its own, is stored. */
-  readonly onOutcome?: (revocation: Revocation, outcome: RevocationOutcome) => void
-  /** From 0 up to 1, for the jitter of retries. */
-  readonly random?: () => number
+  /** A call has ended and its outcome, which may have deliveries of its own, is stored. `revocation` is as it was called. */
+  readonly onOutcome?: (
+    revocation: Revocation,
+    outcome: RevocationOutcome,
+    settled: Revocation | undefined,
+  ) => void
 }
 
 /**
@@ -119,90 +101,31 @@ export function startActing(parts: Responding): PollLoop {
 
 async function act(parts: Responding, revocation: Revocation): Promise<void> {
   const { revocations, clock, log } = parts
-  const outcome = await outcomeOf(parts, revocation)
-  await storeFirmly(() => revocations.settle(revocation.id, outcome, clock.nowMs()))
+  const outcome = await callRevoker(parts, revocation)
+  let settled: Revocation | undefined
+  await storeFirmly(async () => {
+    settled = await revocations.settle(revocation.id, outcome, clock.nowMs())
+  })
   const { id, keyId, state, attempts } = revocation
   const fields = { revocationId: id, keyId, state, attempt: attempts + 1 }
-  if (outcome.kind === 'done') log.info({ ...fields, receipt: outcome.receipt }, 'the gateway has done it')
-  else if (outcome.kind === 'retry') {
-    log.warn(
-      { ...fields, error: outcome.error, retryAt: outcome.at },
-      'the gateway has not done it; trying again',
-    )
-  } else log.error({ ...fields, error: outcome.error }, 'the gateway has not done it; giving up')
-  parts.onOutcome?.(revocation, outcome)
-}
-
-async function outcomeOf(parts: Responding, revocation: Revocation): Promise<RevocationOutcome> {
-  const forbidden = forbiddenNow(revocation, parts.settings())
-  if (forbidden !== undefined) return { kind: 'failed', error: forbidden }
-  const revoker = parts.revoker()
-  if (revoker === undefined) {
-    return {
-      kind: 'failed',
-      error: 'the configuration has no revoke.action, so keyhound cannot call any gateway',
-    }
+  switch (outcome.kind) {
+    case 'done':
+      log.info({ ...fields, receipt: outcome.receipt }, 'the gateway has done it')
+      break
+    case 'retry':
+      log.warn(
+        { ...fields, error: outcome.error, retryAt: outcome.at },
+        'the gateway has not done it; trying again',
+      )
+      break
+    case 'failed':
+      log.error({ ...fields, error: outcome.error }, 'the gateway has not done it; giving up')
+      break
+    case 'withdrawn':
+      log.info({ ...fields, reason: outcome.error }, 'a revocation was withdrawn before it was called')
+      break
+    default:
+      outcome satisfies never
   }
-  const restoring = revocation.state === 'restoring'
-  if (restoring ? !revoker.capabilities.restore : !revoker.capabilities.disable) {
-    return { kind: 'failed', error: `the revoke.action cannot ${restoring ? 'restore' : 'revoke'} keys` }
-  }
-  try {
-    const { receipt } = await call(revoker, revocation)
-    return { kind: 'done', receipt }
-  } catch (error) {
-    return failureOf(parts, revocation, error)
-  }
-}
-
-/**
- * What forbids the call although it was decided: the configuration may have changed since, and a protected key is
- * never touched, by whoever's wish. Restoring is always allowed.
- */
-function forbiddenNow({ keyId, state, actor }: Revocation, settings: RevokeSettings): string | undefined {
-  if (state === 'restoring') return undefined
-  const pattern = protectedBy(keyId, settings)
-  if (pattern !== undefined) return `the key is protected by revoke.protect: "${pattern}"`
-  // What a person approved or asked for carries that person's name.
-  if (actor === 'policy' && settings.mode !== 'auto') {
-    return `it was decided when revoke.mode was auto, and now it is ${settings.mode}`
-  }
-  return undefined
-}
-
-async function call(
-  revoker: Revoker,
-  { id, keyId, reason, state, alert, createdAt, updatedAt }: Revocation,
-): Promise<{ readonly receipt: string }> {
-  const restoring = state === 'restoring'
-  const request = {
-    // A revocation and its undoing are two requests to the gateway.
-    requestId: restoring ? `${id}-restore` : id,
-    keyId,
-    reason,
-    at: restoring ? updatedAt : createdAt,
-    alert: alert === undefined ? undefined : alertToJson(alert),
-  }
-  const signal = AbortSignal.timeout(CALL_TIMEOUT_MS)
-  return restoring ? revoker.restore(request, signal) : revoker.disable(request, signal)
-}
-
-function failureOf(
-  { clock, random = Math.random }: Responding,
-  { attempts }: Revocation,
-  error: unknown,
-): RevocationOutcome {
-  // Of an error that is not the revoker's own, only the kind is told: what it says may hold anything.
-  const kind = error instanceof Error ? error.name : typeof error
-  const failure =
-    error instanceof RevokerError
-      ? error
-      : new RevokerError(`the revoker failed with ${kind}`, { retryable: true })
-  if (!failure.retryable) return { kind: 'failed', error: failure.message }
-  const attempt = attempts + 1
-  const { retryAfterMs } = failure
-  const delayMs = retryDelayMs(REVOCATION_SCHEDULE, { attempt, jitter: random(), retryAfterMs })
-  if (delayMs === undefined)
-    return { kind: 'failed', error: `given up after ${attempt} tries: ${failure.message}` }
-  return { kind: 'retry', at: new Date(clock.nowMs() + delayMs), error: failure.message }
+  parts.onOutcome?.(revocation, outcome, settled)
 }

@@ -3,19 +3,14 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
 import type { PollLoop } from '../../src/outbound/poll-loop.ts'
 import { STORE_LIMIT_MS } from '../../src/outbound/store-firmly.ts'
-import { revokePolicySettings } from '../../src/respond/policy.ts'
-import {
-  CALL_TIMEOUT_MS,
-  LEASE_MS,
-  startActing,
-  startResponding,
-  type Responding,
-  type RevocationOutcome,
-} from '../../src/respond/respond.ts'
-import { RevokerError, type Revoker, type RevokerCall } from '../../src/respond/revoker.ts'
+import { CALL_TIMEOUT_MS } from '../../src/respond/call-revoker.ts'
+import { revokePolicySettings } from '../../src/respond/policy-settings.ts'
+import { LEASE_MS, startActing, startResponding, type Responding } from '../../src/respond/respond.ts'
+import { RevokerError, SWITCH, type Revoker, type RevokerCall } from '../../src/respond/revoker.ts'
 import { openDatabase, type Database } from '../../src/store/postgres/database.ts'
 import { createRevocationStore } from '../../src/store/postgres/revocation-store.ts'
-import type { Revocation, RevocationStore } from '../../src/store/revocation-store.ts'
+import type { Revocation, RevocationOutcome, RevocationStore } from '../../src/store/revocation-store.ts'
+import { DAY_MS } from '../../src/usage/duration.ts'
 import { SOME_TIME_MS } from '../harness/builders.ts'
 import { testDatabase } from '../harness/database.ts'
 import { outbox, raiseAlert } from '../notify/outbox.ts'
@@ -43,7 +38,7 @@ describe('responding to alerts', () => {
     const responding = respond(gateway, { mode: 'auto' })
     await responding.outcomes(1)
     expect(gateway.calls).toMatchObject([
-      { act: 'disable', keyId: 'key-1', reason: 'critical alert of volume_spike; revoke.mode is auto' },
+      { act: 'revoke', keyId: 'key-1', reason: 'critical alert of volume_spike; revoke.mode is auto' },
     ])
     expect(await statesOf('key-1')).toEqual(['revoked'])
     expect(await outbox(db)).toEqual(['oncall alert.opened pending 0', 'oncall key.revoked pending 0'])
@@ -168,7 +163,7 @@ describe('responding to alerts', () => {
     await wish('key-1', 'requestRevoke')
     const gateway = recordingRevoker()
     await respond(gateway, { mode: 'off' }).outcomes(1)
-    expect(gateway.calls).toMatchObject([{ act: 'disable', keyId: 'key-1', alert: undefined }])
+    expect(gateway.calls).toMatchObject([{ act: 'revoke', keyId: 'key-1', alert: undefined }])
   })
 
   test('says so when there is nobody to call', async () => {
@@ -178,23 +173,77 @@ describe('responding to alerts', () => {
     expect(responding.told).toEqual([
       {
         kind: 'failed',
-        error: 'the configuration has no revoke.action, so keyhound cannot call any gateway',
+        error:
+          'the configuration has no revoke.action, so keyhound cannot call any gateway; nor has revoke.actions one for this key',
       },
     ])
   })
 
   test('says so when the action cannot restore', async () => {
     await wish('key-1', 'requestRestore')
-    const gateway = { ...recordingRevoker(), capabilities: { disable: true, restore: false } }
+    const gateway = { ...recordingRevoker(), capabilities: { ...SWITCH, restore: false } }
     const responding = respond(gateway, {})
     await responding.outcomes(1)
     expect(responding.told).toEqual([{ kind: 'failed', error: 'the revoke.action cannot restore keys' }])
   })
 
+  test('keeps what was before from before the first call on, and undoes with it', async () => {
+    await wish('key-1', 'requestRevoke')
+    const gateway = recordingRevoker(new RevokerError('the gateway answered 503', { retryable: true }))
+    const limits = ['500 a minute', 'what the first try made of it']
+    const throttling: Revoker = {
+      ...gateway,
+      capabilities: { ...SWITCH, throttle: true },
+      means: 'throttle',
+      remember: () => Promise.resolve(limits.shift() ?? 'asked too often'),
+    }
+    const responding = respond(throttling, {})
+    await responding.outcomes(1)
+    clock.advance(1_000)
+    responding.loop.wake()
+    await responding.outcomes(2)
+    await store.requestRestore({ keyId: 'key-1', reason: 'ours', actor: 'dana', nowMs: clock.nowMs() })
+    responding.loop.wake()
+    await responding.outcomes(3)
+    expect(gateway.calls.map(({ act, memo, isRepeat }) => [act, memo, isRepeat])).toEqual([
+      ['revoke', '500 a minute', false],
+      ['revoke', '500 a minute', true],
+      ['restore', '500 a minute', false],
+    ])
+    expect(limits).toHaveLength(1)
+  })
+
+  test('deletes nothing where the configuration does not say that it may', async () => {
+    await wish('key-1', 'requestRevoke')
+    const gateway = recordingRevoker()
+    const responding = respond({ ...gateway, means: 'delete' }, {})
+    await responding.outcomes(1)
+    expect(gateway.calls).toEqual([])
+    expect(responding.told).toEqual([
+      {
+        kind: 'failed',
+        error: 'the revoke.action deletes keys for good, and does so only with irreversible: true',
+      },
+    ])
+  })
+
+  test('asks for the action of the key, by its attributes', async () => {
+    await raise('key-1')
+    await wish('key-1', 'requestRevoke')
+    const asked: unknown[] = []
+    const gateway = recordingRevoker()
+    const responding = respond((key) => {
+      asked.push(key)
+      return gateway
+    }, {})
+    await responding.outcomes(1)
+    expect(asked).toEqual([{ keyId: 'key-1', teamId: 'payments', environment: undefined }])
+  })
+
   test('goes on deciding while a gateway does not answer', async () => {
     await raise('key-1')
     const answer = Promise.withResolvers<{ receipt: string }>()
-    const gateway = { ...recordingRevoker(), disable: () => answer.promise }
+    const gateway = { ...recordingRevoker(), revoke: () => answer.promise }
     const responding = respond(gateway, { mode: 'auto' })
     await until(() => responding.decided.length === 1)
     await raise('key-2')
@@ -230,7 +279,17 @@ describe('responding to alerts', () => {
 })
 
 async function raise(keyId: string): Promise<void> {
-  await raiseAlert(db, { keyId, channels: ['oncall'], nowMs: clock.nowMs() })
+  const nowMs = clock.nowMs()
+  await db
+    .insertInto('api_key')
+    .values({
+      key_id: keyId,
+      team_id: 'payments',
+      first_seen_at: new Date(nowMs - 30 * DAY_MS),
+      last_seen_at: new Date(nowMs),
+    })
+    .execute()
+  await raiseAlert(db, { keyId, channels: ['oncall'], nowMs })
 }
 
 async function wish(keyId: string, what: 'requestRevoke' | 'requestRestore'): Promise<void> {
@@ -242,16 +301,16 @@ async function statesOf(keyId: string): Promise<string[]> {
 }
 
 function respond(
-  revoker: Revoker | undefined,
+  revoker: Revoker | undefined | Responding['revoker'],
   settings: Record<string, unknown>,
   start: (parts: Responding) => PollLoop = startResponding,
 ) {
   const decided: Revocation[] = []
   const told: RevocationOutcome[] = []
-  const parsed = revokePolicySettings.parse(settings)
+  const parsed = revokePolicySettings.parse({ min_history: '0s', max_share: 1, ...settings })
   const loop = start({
     revocations: store,
-    revoker: () => revoker,
+    revoker: typeof revoker === 'function' ? revoker : () => revoker,
     settings: () => parsed,
     clock,
     log: pino({ level: 'silent' }),
@@ -265,9 +324,9 @@ function respond(
 
 /** Does what it is asked, after failing with the errors given, in order. */
 function recordingRevoker(...errors: Error[]) {
-  const calls: (RevokerCall & { readonly act: 'disable' | 'restore' })[] = []
+  const calls: (RevokerCall & { readonly act: 'revoke' | 'restore' })[] = []
   let always: Error | undefined
-  const answer = async (act: 'disable' | 'restore', call: RevokerCall): Promise<{ receipt: string }> => {
+  const answer = async (act: 'revoke' | 'restore', call: RevokerCall): Promise<{ receipt: string }> => {
     calls.push({ ...call, act })
     const error = errors.shift() ?? always
     if (error !== undefined) throw error
@@ -278,8 +337,9 @@ function recordingRevoker(...errors: Error[]) {
     failAlways: (error: Error): void => {
       always = error
     },
-    capabilities: { disable: true, restore: true },
-    disable: (call: RevokerCall) => answer('disable', call),
+    capabilities: SWITCH,
+    means: 'disable' as const,
+    revoke: (call: RevokerCall) => answer('revoke', call),
     restore: (call: RevokerCall) => answer('restore', call),
   }
 }

@@ -1,14 +1,20 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Clock } from '../../clock.ts'
+import type { DetectorSettings } from '../../detect/detector.ts'
+import type { DetectorName } from '../../detect/finding.ts'
+import { readiness, readinessToJson } from '../../detect/readiness.ts'
+import { DETECTORS } from '../../detect/registry.ts'
 import type { KeyDetail, OperatorStore } from '../../store/operator-store.ts'
 import type { OperatorWish, Revocation, RevocationStore } from '../../store/revocation-store.ts'
-import { NANO_USD_PER_USD } from '../../usage/event.ts'
+import { revocationToJson } from '../../store/revocation-json.ts'
+import { DAY_MS, durationMs, MINUTE_MS } from '../../usage/duration.ts'
+import { NANO_USD_PER_USD, type KeyAttributes } from '../../usage/event.ts'
 import { hashSecret, looksLikeSecret } from '../../usage/secret-key-id.ts'
 import { addRoute, type Handler } from '../add-route.ts'
 import { actorOf } from '../actor.ts'
 import { Problem } from '../problem.ts'
-import { profileSummary } from '../profile-summary.ts'
+import { profileSummary, teachingSummary } from '../profile-summary.ts'
 import { storableText, valid } from '../read-body.ts'
 
 export interface KeyRoutesParts {
@@ -17,19 +23,25 @@ export interface KeyRoutesParts {
   /** Key of the hash that takes the place of secrets. */
   readonly hashKey: Uint8Array
   readonly clock: Clock
+  /** The settings of the detectors for a key: what its learning state and its thresholds follow from. Left out: not told. */
+  readonly settingsFor?: (key: KeyAttributes) => ReadonlyMap<DetectorName, DetectorSettings>
 }
 
 const REASON_MAX = 1_000
 const REVOCATIONS_SHOWN = 10
 const wishBody = z.object({
   reason: storableText(REASON_MAX).refine((text) => text.trim() !== '', 'must say why'),
+  /** Undoes the revocation by itself after this time. */
+  restore_after: durationMs
+    .refine((ms) => ms >= MINUTE_MS && ms <= 365 * DAY_MS, 'from 1m to 365d')
+    .optional(),
 })
 const keyIdText = storableText(256)
 
 /** One key: what is usual for it, and revoke and restore. */
 export function keyRoutes(
   app: FastifyInstance,
-  { operators, revocations, hashKey, clock }: KeyRoutesParts,
+  { operators, revocations, hashKey, clock, settingsFor }: KeyRoutesParts,
 ): void {
   /** Who asks with the secret itself gets the key that is kept under its hash; the secret goes no further. */
   const keyIdOf = (request: FastifyRequest): string => {
@@ -44,17 +56,28 @@ export function keyRoutes(
         revocations.forKey(keyId, REVOCATIONS_SHOWN),
       ])
       if (key === undefined) throw new Problem(404, 'No request was ever seen with this key id.')
-      return { ...keyToJson(key), revocations: past.map(revocationToJson) }
+      const { profile } = key
+      const detectors =
+        settingsFor === undefined || profile === undefined
+          ? []
+          : readiness({ profile, nowMs: clock.nowMs() }, DETECTORS, settingsFor(key.key))
+      return {
+        ...keyToJson(key),
+        detectors: detectors.map(readinessToJson),
+        revocations: past.map(revocationToJson),
+      }
     },
   })
   const wish = (make: (wish: OperatorWish) => Promise<Revocation>): Handler => {
     return async (request, reply) => {
-      const { reason } = valid(wishBody, request.body, 'Body')
+      const { reason, restore_after: restoreAfterMs } = valid(wishBody, request.body, 'Body')
+      const nowMs = clock.nowMs()
       const revocation = await make({
         keyId: keyIdOf(request),
         reason,
         actor: actorOf(request),
-        nowMs: clock.nowMs(),
+        nowMs,
+        restoreAt: restoreAfterMs === undefined ? undefined : new Date(nowMs + restoreAfterMs),
       })
       return reply.code(202).send(revocationToJson(revocation))
     }
@@ -82,20 +105,6 @@ function keyToJson(detail: KeyDetail): object {
       unpriced_requests: lastDay.unpriced,
     },
     profile: detail.profile === undefined ? null : profileSummary(detail.profile),
-  }
-}
-
-function revocationToJson(revocation: Revocation): object {
-  return {
-    id: revocation.id,
-    key_id: revocation.keyId,
-    state: revocation.state,
-    reason: revocation.reason,
-    actor: revocation.actor,
-    alert_id: revocation.alert?.id ?? null,
-    attempts: revocation.attempts,
-    created_at: revocation.createdAt.toISOString(),
-    updated_at: revocation.updatedAt.toISOString(),
-    last_error: revocation.lastError ?? null,
+    ...teachingSummary(detail),
   }
 }
