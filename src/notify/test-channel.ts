@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts'
 import { HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
 import { NANO_USD_PER_USD } from '../usage/event.ts'
 import type { Channel } from './channel.ts'
-import { SEND_TIMEOUT_MS } from './deliver.ts'
+import { SEND_TIMEOUT_MS } from './send-timeout.ts'
 
 /**
  * Sends a sample alert, marked as a test, through a channel. Resolves with what the other side answered; throws

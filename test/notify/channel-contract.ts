@@ -1,11 +1,19 @@
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { NOTIFICATION_TYPES } from '../../src/alert/notification.ts'
+import { NOTICE_TYPES, type NoticeType } from '../../src/alert/notice.ts'
+import { NOTIFICATION_TYPES, type NotificationType } from '../../src/alert/notification.ts'
 import { DeliveryError, type Channel, type ChannelTools, type ChannelType } from '../../src/notify/channel.ts'
 import { testChannel } from '../../src/notify/test-channel.ts'
 import { systemClock } from '../../src/clock.ts'
 import { outboundFetch } from '../../src/outbound/outbound-fetch.ts'
-import { INJECTIONS, notificationOf, poisonedWith, RESPONSE_OF } from './notifications.ts'
+import {
+  INJECTIONS,
+  manyIncidents,
+  noticeOf,
+  notificationOf,
+  poisonedWith,
+  RESPONSE_OF,
+} from './notifications.ts'
 
 /** A channel that points at a real server on this machine. */
 export interface Rig {
@@ -28,6 +36,8 @@ export interface Failure<SomeRig extends Rig> {
   provoke(rig: SomeRig): void | Promise<void>
   readonly retryable: boolean
   readonly retryAfterMs?: number
+  /** Of what is not retryable; `channel` when absent. */
+  readonly blame?: 'message'
   /** A part of the message for the operator. */
   readonly says: string
 }
@@ -40,6 +50,7 @@ export function channelContract<SomeRig extends Rig>(
     failures,
     secrets,
     checkHarmless,
+    bare = [],
   }: {
     readonly start: () => Promise<SomeRig>
     readonly failures: readonly Failure<SomeRig>[]
@@ -47,6 +58,8 @@ export function channelContract<SomeRig extends Rig>(
     readonly secrets: (rig: SomeRig) => readonly string[]
     /** Looks at the raw messages after a poisoned one went out. */
     readonly checkHarmless: (rig: SomeRig) => void
+    /** What is no text to the other side but a change of state: only the fact is sent. */
+    readonly bare?: readonly (NotificationType | NoticeType)[]
   },
 ): void {
   describe(`every channel: ${name}`, () => {
@@ -66,12 +79,38 @@ export function channelContract<SomeRig extends Rig>(
         const { receipt } = await rig.channel.send(notification, AbortSignal.timeout(10_000))
         expect(receipt).not.toBe('')
         expect(rig.received()).toHaveLength(1)
+        if (bare.includes(type)) return
         expect(rig.received()[0]?.text).toContain('key-1')
         expect(rig.received()[0]?.text).toContain('352')
       },
     )
 
-    test('says in a dry run that it is one', async () => {
+    test.each(NOTICE_TYPES.map((type) => ({ type })))(
+      'delivers $type, keyhound about itself',
+      async ({ type }) => {
+        const { receipt } = await rig.channel.tell(noticeOf({ type }), AbortSignal.timeout(10_000))
+        expect(receipt).not.toBe('')
+        expect(rig.received()).toHaveLength(1)
+        if (bare.includes(type)) return
+        for (const part of ['channel oncall does not work', 'no_service', 'make a new webhook'])
+          expect(rig.received()[0]?.text).toContain(part)
+      },
+    )
+
+    test('complaint 18: tells many incidents in one message, the worst by name, and counts the rest', async () => {
+      if (rig.channel.sendTogether === undefined) return
+      const [first, ...rest] = manyIncidents(25)
+      if (first === undefined) throw new Error('no incidents')
+      const { receipt } = await rig.channel.sendTogether([first, ...rest], AbortSignal.timeout(10_000))
+      expect(receipt).not.toBe('')
+      expect(rig.received()).toHaveLength(1)
+      const text = rig.received()[0]?.text ?? ''
+      expect(text).toContain('25 incidents: 5 critical, 20 warning')
+      expect(text).toContain('+15 more')
+      for (const critical of [0, 5, 10, 15, 20]) expect(text).toContain(`key many-${critical}:`)
+    })
+
+    test('complaint 9: says in a dry run that it is one', async () => {
       await rig.channel.send(
         notificationOf({ response: { kind: 'would_revoke' } }),
         AbortSignal.timeout(10_000),
@@ -86,7 +125,7 @@ export function channelContract<SomeRig extends Rig>(
       expect(rig.received()[0]?.text).toContain('sample-key')
     })
 
-    test('sends a retry with the same id', async () => {
+    test('complaint 2: sends a retry with the same id', async () => {
       const notification = notificationOf()
       await rig.channel.send(notification, AbortSignal.timeout(10_000))
       await rig.channel.send(notification, AbortSignal.timeout(10_000))
@@ -104,14 +143,27 @@ export function channelContract<SomeRig extends Rig>(
       },
     )
 
+    test.each(INJECTIONS.map((text) => ({ text, shown: JSON.stringify(text.slice(0, 40)) })))(
+      'treats $shown in what keyhound says about itself as text',
+      async ({ text }) => {
+        const facts = [{ label: text, value: text }]
+        const lines = Array.from({ length: 30 }, () => text)
+        const notice = noticeOf({ title: text, text, facts, lines, advice: text, topic: text })
+        await rig.channel.tell(notice, AbortSignal.timeout(10_000))
+        expect(rig.received()).toHaveLength(1)
+        checkHarmless(rig)
+      },
+    )
+
     test.each(failures)('$name', async (failure) => {
-      const { retryable, retryAfterMs, says } = failure
+      const { retryable, retryAfterMs, says, blame = 'channel' } = failure
       await failure.provoke(rig)
       const error = await failureOf(rig.channel.send(notificationOf(), AbortSignal.timeout(10_000)))
       expect({ retryable: error.retryable, retryAfterMs: error.retryAfterMs }).toEqual({
         retryable,
         retryAfterMs,
       })
+      if (!retryable) expect(error.blame).toBe(blame)
       expect(error.message).toContain(says)
       for (const secret of secrets(rig)) expect(everythingShownOf(error)).not.toContain(secret)
     })

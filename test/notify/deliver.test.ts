@@ -5,7 +5,7 @@ import { ManualClock } from '../../src/clock.ts'
 import { DeliveryError, type Channel } from '../../src/notify/channel.ts'
 import {
   LEASE_MS,
-  SEND_TIMEOUT_MS,
+  RENEW_MS,
   startDelivering,
   type Delivering,
   type DeliveryReport,
@@ -13,6 +13,7 @@ import {
 import { STORE_LIMIT_MS } from '../../src/outbound/store-firmly.ts'
 import type { PollLoop } from '../../src/outbound/poll-loop.ts'
 import { openDatabase, type Database } from '../../src/store/postgres/database.ts'
+import { createChannelStateStore } from '../../src/store/postgres/channel-state-store.ts'
 import { createDeliveryStore } from '../../src/store/postgres/delivery-store.ts'
 import { createRevocationStore } from '../../src/store/postgres/revocation-store.ts'
 import { testDatabase } from '../harness/database.ts'
@@ -118,6 +119,7 @@ describe('delivering', () => {
     expect(delivering.reports[0]?.outcome).toEqual({ kind: 'failed', error: 'answered 404' })
     expect(await outbox(db)).toEqual(['oncall alert.opened failed 1'])
     expect(logged.filter(({ level }) => level === 50).map(({ msg }) => msg)).toEqual([
+      'the channel is broken; it is told elsewhere and probed',
       'delivery failed for good',
     ])
   })
@@ -264,8 +266,8 @@ describe('delivering', () => {
     expect(logged.map(({ msg }) => msg)).toContain('deliveries cannot be read; trying again')
   })
 
-  test('has a lease that outlives the try and the storing of its outcome', () => {
-    expect(LEASE_MS).toBeGreaterThan(SEND_TIMEOUT_MS + STORE_LIMIT_MS)
+  test('has a lease that outlives the time between two renewals and the storing of the outcome', () => {
+    expect(LEASE_MS).toBeGreaterThan(RENEW_MS + STORE_LIMIT_MS)
   })
 })
 
@@ -288,6 +290,7 @@ function deliver(channels: Record<string, Channel>, given: Partial<Delivering> =
   let asked = 0
   const loop = startDelivering({
     channels: () => new Map(Object.entries(channels)),
+    states: createChannelStateStore(db),
     clock,
     log,
     onOutcome: (report) => void reports.push(report),
@@ -334,6 +337,7 @@ function recordingChannel(...errors: Error[]) {
       if (error !== undefined) throw error
       return Promise.resolve({ receipt: 'taken' })
     },
+    tell: async (): Promise<{ receipt: string }> => Promise.resolve({ receipt: 'taken' }),
   }
 }
 
@@ -348,6 +352,7 @@ function hangingChannel() {
       await gate.promise
       return { receipt: 'at last' }
     },
+    tell: async (): Promise<{ receipt: string }> => Promise.resolve({ receipt: 'taken' }),
   }
   return channel
 }

@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { messageOf } from '../../src/alert/message.ts'
+import { emailHtml } from '../../src/notify/channels/email-body.ts'
 import { judgeMailError } from '../../src/notify/channels/email-failure.ts'
 import { emailChannel } from '../../src/notify/channels/email.ts'
 import { Secret } from '../../src/secret.ts'
@@ -53,6 +55,7 @@ channelContract('email', {
       name: 'gives up when the server refuses the message',
       provoke: ({ sink }) => sink.answerNext({ kind: 'reject', code: 554 }),
       retryable: false,
+      blame: 'message',
       says: 'refused the message',
     },
     {
@@ -134,6 +137,13 @@ describe('the email channel', () => {
     expect([error.retryable, error.message.includes('cancelled')]).toEqual([true, true])
     for (const socket of sockets) socket.destroy()
     silent.close()
+  })
+
+  test('complaint 9: shows a dry run in a colour of its own', () => {
+    const htmlOf = (kind: 'none' | 'would_revoke'): string =>
+      emailHtml(messageOf(notificationOf({ response: { kind } })))
+    expect(htmlOf('none')).toContain('4px solid #b91c1c')
+    expect(htmlOf('would_revoke')).toContain('4px dashed #7e22ce')
   })
 
   test('shows HTML of an attacker as text', async () => {

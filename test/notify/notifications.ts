@@ -1,3 +1,4 @@
+import type { Notice } from '../../src/alert/notice.ts'
 import type { Notification, NotificationType, ResponseState } from '../../src/alert/notification.ts'
 import { alertOf } from '../alert/alerts.ts'
 
@@ -24,6 +25,43 @@ export function notificationOf(given: Partial<Notification> = {}): Notification 
   }
 }
 
+/** A notice of a channel that broke that differs only in what is given. */
+export function noticeOf(given: Partial<Notice> = {}): Notice {
+  return {
+    id: '0197f000-0000-7000-8000-00000000f001',
+    type: 'keyhound.problem',
+    topic: 'channel:oncall',
+    at: new Date('2026-03-02T03:00:05Z'),
+    severity: 'critical',
+    title: 'channel oncall does not work',
+    text: 'Slack answered 404: no_service',
+    facts: [{ label: 'Since', value: '2026-03-02 03:00 UTC' }],
+    lines: ['alert.opened of key-9'],
+    advice: 'make a new webhook',
+    ...given,
+  }
+}
+
+/** Incidents of as many keys, `many-0` and on; every fifth is critical, the others are warnings. */
+export function manyIncidents(count: number): Notification[] {
+  return Array.from({ length: count }, (_, index) => {
+    const keyId = `many-${index}`
+    const number = String(index).padStart(12, '0')
+    const lead = alertOf({
+      id: `0197f000-0000-7000-8000-${number}`,
+      incidentId: `0197f000-0000-7000-9000-${number}`,
+      keyId,
+      severity: index % 5 === 0 ? 'critical' : 'warning',
+      summary: `${keyId} made 352 requests in 5 minutes; 4 to 18 are usual on Monday at 03:00`,
+    })
+    return notificationOf({
+      id: `0197f000-0000-7000-a000-${number}`,
+      lead,
+      key: { keyId, teamId: 'payments', environment: 'prod' },
+    })
+  })
+}
+
 const revocationId = '0197f000-0000-7000-8000-00000000e001'
 const at = new Date('2026-03-02T03:00:04Z')
 
@@ -31,9 +69,11 @@ const at = new Date('2026-03-02T03:00:04Z')
 export const RESPONSE_OF: Readonly<Record<NotificationType, ResponseState>> = {
   'alert.opened': { kind: 'would_revoke' },
   'alert.repeated': { kind: 'none' },
+  'alert.acknowledged': { kind: 'none' },
   'alert.resolved': { kind: 'none' },
   'key.revocation_proposed': { kind: 'proposed', revocationId },
   'key.revoked': { kind: 'revoked', revocationId, at },
+  'key.revocation_confirmed': { kind: 'confirmed', revocationId, at },
   'key.revocation_failed': { kind: 'failed', revocationId, error: 'the gateway answered 500' },
   'key.restored': { kind: 'restored', revocationId, at },
 }

@@ -12,9 +12,12 @@ export async function raiseAlert(
     channels,
     nowMs,
     severity = 'critical',
-  }: { keyId: string; channels: string[]; nowMs: number; severity?: Severity },
+    windowStart,
+  }: { keyId: string; channels: string[]; nowMs: number; severity?: Severity; windowStart?: Date },
 ): Promise<void> {
-  const { detector, scope, summary, evidence } = alertOf()
+  const { detector, scope, summary, evidence: usual } = alertOf()
+  const start = windowStart?.toISOString() ?? usual.window.start
+  const evidence = { ...usual, window: { ...usual.window, start } }
   const key = { keyId, teamId: 'payments', environment: 'prod' }
   await createEngineStore(db).commit(
     {

@@ -85,6 +85,7 @@ channelContract('slack', {
       provoke: ({ sink }) =>
         sink.answerNext({ status: 400, body: 'invalid_blocks' }, { status: 400, body: 'invalid_payload' }),
       retryable: false,
+      blame: 'message',
       says: 'then to plain text answered 400: invalid_payload',
     },
     {
@@ -213,6 +214,30 @@ describe('a Slack message', () => {
     )
     expect(payload.blocks?.at(5)).toMatchObject({
       text: { type: 'mrkdwn', text: '<https://k.example/a?b=1&amp;c=%3C%7C%3E|Open in keyhound>' },
+    })
+  })
+
+  test('complaint 19: of the end is one line: it does not clutter the channel', () => {
+    const lead = { ...notificationOf().lead, resolvedAt: new Date('2026-03-02T03:41:00Z') }
+    const payload = slackBlocks(messageOf(notificationOf({ type: 'alert.resolved', lead })))
+    expect(payload.blocks).toEqual([
+      {
+        type: 'section',
+        text: {
+          type: 'plain_text',
+          text: '🟢 [RESOLVED] key key-1: made 352 requests in 5 minutes; 4 to 18 are usual on Monday at 03:00; lasted 41 min, $184.20 so far, $262.00 per hour',
+          emoji: false,
+        },
+      },
+    ])
+  })
+
+  test('complaint 9: of a dry run carries a colour of its own beside that of its severity', () => {
+    const headerOf = (kind: 'none' | 'would_revoke'): unknown =>
+      slackBlocks(messageOf(notificationOf({ response: { kind } }))).blocks?.[0]
+    expect(headerOf('none')).toMatchObject({ text: { text: '🔴 [CRITICAL] key key-1' } })
+    expect(headerOf('would_revoke')).toMatchObject({
+      text: { text: '🔴🟣 [CRITICAL] [DRY RUN] would revoke key key-1' },
     })
   })
 

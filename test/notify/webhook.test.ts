@@ -62,6 +62,7 @@ channelContract('webhook', {
       name: `gives up after ${status}`,
       provoke: ({ sink }: WebhookRig) => sink.answerNext({ status, body: 'never' }),
       retryable: false,
+      ...([400, 413, 422].includes(status) ? { blame: 'message' as const } : {}),
       says: `answered ${status}: never`,
     })),
     {
@@ -160,6 +161,7 @@ describe('the body of a webhook', () => {
         alerts: [],
         key: { key_id: 'key-1', team_id: 'payments', environment: 'prod' },
         response: { state: 'would_revoke' },
+        action: { mode: 'dry_run' },
         traffic: {
           since: '2026-03-02T02:50:00.000Z',
           requests: 1_234,
@@ -189,8 +191,28 @@ describe('the body of a webhook', () => {
     })
   })
 
-  test.each(Object.entries(RESPONSE_OF))('tells of %s what became of the key', (_type, response) => {
-    expect(bodyOf({ response })).toMatchObject({ data: { response: { state: response.kind } } })
+  test.each(Object.entries(RESPONSE_OF))(
+    'complaint 9: tells of %s what became of the key, and whether it is real',
+    (_type, response) => {
+      const mode = { none: 'none', would_revoke: 'dry_run' }[response.kind as string] ?? 'live'
+      expect(bodyOf({ response })).toMatchObject({
+        data: { response: { state: response.kind }, action: { mode } },
+      })
+    },
+  )
+
+  test('tells how long after the first abusive request the key was stopped; what is not known is null', () => {
+    const at = (time: string) => new Date(`2026-03-02T${time}Z`)
+    const containment = {
+      firstAbuseAt: at('03:00:00'),
+      alertAt: at('03:00:14'),
+      revokedAt: at('03:00:16'),
+      confirmedAt: undefined,
+    }
+    const response = { kind: 'revoked', revocationId: 'r-1', at: at('03:00:16'), containment } as const
+    expect(bodyOf({ response })).toMatchObject({
+      data: { response: { seconds_after_first_abuse: { alert: 14, revoked: 16, confirmed: null } } },
+    })
   })
 
   test('leaves out evidence, then alerts, when it would be too long, and says so', () => {

@@ -1,5 +1,6 @@
 import { plainText } from '../../alert/plain-text.ts'
 import type { Secret } from '../../secret.ts'
+import type { Blame } from '../channel.ts'
 
 // Neither the network nor an answer of the server: our own settings or message are at fault.
 const OUR_FAULT = ['ECONFIG', 'ENOAUTH', 'EFILEACCESS', 'EURLACCESS', 'EMAXRECIPIENTS']
@@ -11,7 +12,7 @@ const OUR_FAULT = ['ECONFIG', 'ENOAUTH', 'EFILEACCESS', 'EURLACCESS', 'EMAXRECIP
 export function judgeMailError(
   error: unknown,
   smtp: Secret,
-): { readonly message: string; readonly retryable: boolean } {
+): { readonly message: string; readonly retryable: boolean; readonly blame: Blame } {
   const { code, responseCode, response } = detailsOf(error)
   const step = stepOf(code ?? '')
   if (responseCode !== undefined) {
@@ -19,6 +20,8 @@ export function judgeMailError(
     return {
       message: `${step}: the mail server answered ${shown(response ?? String(responseCode), smtp)}`,
       retryable: !permanent,
+      // Refused after DATA: the content, not the way. User, sender and recipients are the same for every mail.
+      blame: code === 'EMESSAGE' ? 'message' : 'channel',
     }
   }
   // Node's and nodemailer's own words: `self-signed certificate`, `connect ECONNREFUSED 10.0.0.1:25`.
@@ -26,6 +29,7 @@ export function judgeMailError(
   return {
     message: [step, detail].filter((part) => part !== '').join(': '),
     retryable: !OUR_FAULT.includes(code ?? ''),
+    blame: 'channel',
   }
 }
 

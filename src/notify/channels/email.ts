@@ -1,9 +1,10 @@
 import { createTransport, type SMTPTransportOptions } from 'nodemailer'
 import { z } from 'zod'
-import { messageOf } from '../../alert/message.ts'
+import { messageOf, type Message } from '../../alert/message.ts'
+import { noticeMessage } from '../../alert/notice.ts'
 import { Secret } from '../../secret.ts'
 import { SECOND_MS } from '../../usage/duration.ts'
-import { defineChannel, DeliveryError } from '../channel.ts'
+import { defineChannel, DeliveryError, type Sent } from '../channel.ts'
 import { judgeMailError } from './email-failure.ts'
 import { emailHtml, emailText } from './email-body.ts'
 
@@ -42,35 +43,53 @@ export const emailChannel = defineChannel({
   open: ({ smtp, from, to, starttls }, tools) => {
     const transport = createTransport(transportOptions(smtp, starttls))
     const domain = /@([^@>\s]+)>?$/.exec(from)?.[1] ?? 'keyhound.invalid'
+    const mail = async (message: Message, signal: AbortSignal, letter: Letter): Promise<Sent> => {
+      const info = await transport
+        .sendMail({
+          from,
+          to: [...to],
+          subject: message.title,
+          text: emailText(message),
+          html: emailHtml(message),
+          date: new Date(tools.nowMs()),
+          messageId: `<${idPart(letter.id)}@${domain}>`,
+          // One thread for each incident in the reader's mail program.
+          references: [`<${idPart(letter.thread)}@${domain}>`],
+          headers: { 'Auto-Submitted': 'auto-generated', 'X-Keyhound-Type': letter.type },
+          disableFileAccess: true,
+          disableUrlAccess: true,
+          signal,
+        })
+        .catch((error: unknown) => {
+          const { message: told, retryable, blame } = judgeMailError(error, smtp)
+          throw new DeliveryError(told, { retryable, blame })
+        })
+      return { receipt: receiptOf(info) }
+    }
     return {
-      async send(notification, signal) {
-        const message = messageOf(notification, tools.links?.(notification.lead))
-        const info = await transport
-          .sendMail({
-            from,
-            to: [...to],
-            subject: message.title,
-            text: emailText(message),
-            html: emailHtml(message),
-            date: new Date(tools.nowMs()),
-            messageId: `<${idPart(notification.id)}@${domain}>`,
-            // One thread for each incident in the reader's mail program.
-            references: [`<incident-${idPart(notification.lead.incidentId)}@${domain}>`],
-            headers: { 'Auto-Submitted': 'auto-generated', 'X-Keyhound-Type': notification.type },
-            disableFileAccess: true,
-            disableUrlAccess: true,
-            signal,
-          })
-          .catch((error: unknown) => {
-            const { message: told, retryable } = judgeMailError(error, smtp)
-            throw new DeliveryError(told, { retryable })
-          })
-        return { receipt: receiptOf(info) }
-      },
+      send: (notification, signal) =>
+        mail(messageOf(notification, tools.links?.(notification)), signal, {
+          id: notification.id,
+          thread: `incident-${notification.lead.incidentId}`,
+          type: notification.type,
+        }),
+      tell: (notice, signal) =>
+        mail(noticeMessage(notice), signal, {
+          id: notice.id,
+          thread: `topic-${notice.topic}`,
+          type: notice.type,
+        }),
       close: async () => transport.close(),
     }
   },
 })
+
+/** What a mail is called in its headers. */
+interface Letter {
+  readonly id: string
+  readonly thread: string
+  readonly type: string
+}
 
 function isSmtpUrl(text: string): boolean {
   const url = URL.parse(text)

@@ -28,12 +28,14 @@ const CHANNEL_ERRORS: Readonly<Record<string, string>> = {
   posting_to_general_channel_denied: 'nobody may post to #general through a webhook',
   user_not_found: 'the person to write to does not exist any more',
 }
-const MESSAGE_ERRORS = [
+export const MESSAGE_ERRORS: readonly string[] = [
   'invalid_payload',
   'invalid_blocks',
   'invalid_blocks_format',
   'no_text',
   'too_many_attachments',
+  'msg_blocks_too_long',
+  'msg_too_long',
 ]
 
 /** Judges an answer to an incoming webhook. Success is 200 with the body `ok`; anything else with 200 is not Slack. */
@@ -49,7 +51,7 @@ export function judgeSlackAnswer({ status, text, retryAfterMs }: HttpAnswer): Sl
   }
   const advice = CHANNEL_ERRORS[body]
   if (advice !== undefined) return { kind: 'refused', retryable: false, advice }
-  if (status < 500 && (MESSAGE_ERRORS.includes(body) || body === 'msg_blocks_too_long' || status === 400)) {
+  if (status < 500 && (MESSAGE_ERRORS.includes(body) || status === 400)) {
     return { kind: 'message_refused' }
   }
   const verdict = judgeStatus(status)
@@ -57,7 +59,7 @@ export function judgeSlackAnswer({ status, text, retryAfterMs }: HttpAnswer): Sl
 }
 
 /** `{"retry_after":1,"ok":false,"error":"rate_limited"}` */
-function retryAfterInBody(body: string): number | undefined {
-  const match = /"retry_after"\s*:\s*(\d{1,9})/.exec(body)
+export function retryAfterInBody(body: string): number | undefined {
+  const match = /"retry_after"\s*:\s*(\d{1,9}(?:\.\d{1,6})?)/.exec(body)
   return match === null ? undefined : parseRetryAfter(match[1] ?? null, 0)
 }

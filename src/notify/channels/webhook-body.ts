@@ -1,7 +1,10 @@
 import { alertToJson, type AlertJson } from '../../alert/alert.ts'
+import { containmentMs, type Containment, type ContainmentStage } from '../../alert/containment.ts'
 import type { IncidentTraffic, Notification, ResponseState, Share } from '../../alert/notification.ts'
+import type { Notice } from '../../alert/notice.ts'
 import { plainText } from '../../alert/plain-text.ts'
 import type { Evidence, JsonValue } from '../../detect/finding.ts'
+import { SECOND_MS } from '../../usage/duration.ts'
 import { NANO_USD_PER_USD } from '../../usage/event.ts'
 
 /** Standard Webhooks asks for less than 20 kB. */
@@ -11,6 +14,7 @@ const MAX_TRIMMED_TEXT = 200
 const MAX_TRIMMED_SUMMARY = 1_000
 const MAX_TRIMMED_ALERTS = 5
 const MAX_ATTRIBUTE = 256
+const MAX_NOTICE_FACTS = 10
 
 /**
  * The body of section 7 of the interfaces: `data.alert` leads, `data.alerts` are the others, worst first. When it would
@@ -42,7 +46,7 @@ function bodyOf(
   alerts: readonly AlertJson[],
   extra: { readonly trimmed?: true },
 ): string {
-  const { type, at, key, response, traffic, test } = notification
+  const { type, at, key, response, traffic, reason, insteadOf, test } = notification
   const [alert, ...others] = alerts
   return inert({
     type,
@@ -52,7 +56,10 @@ function bodyOf(
       alerts: others,
       key: { key_id: key.keyId, team_id: attribute(key.teamId), environment: attribute(key.environment) },
       response: responseJson(response),
+      action: { mode: actionMode(response) },
       traffic: trafficJson(traffic),
+      ...(reason === undefined ? {} : { reason: plainText(reason, MAX_TRIMMED_SUMMARY) }),
+      ...(insteadOf === undefined ? {} : { instead_of: insteadOf }),
       ...(test === true ? { test } : {}),
       ...extra,
     },
@@ -65,7 +72,7 @@ function inert(body: unknown): string {
   return JSON.stringify(body).replaceAll(/[\u007F-\u009F\u2028\u2029]/g, escape)
 }
 
-function responseJson(response: ResponseState): Record<string, string> {
+function responseJson(response: ResponseState): Record<string, JsonValue> {
   switch (response.kind) {
     case 'none':
     case 'would_revoke':
@@ -82,11 +89,66 @@ function responseJson(response: ResponseState): Record<string, string> {
         error: plainText(response.error, MAX_TRIMMED_SUMMARY),
       }
     case 'revoked':
+    case 'confirmed':
+      return {
+        state: response.kind,
+        revocation_id: response.revocationId,
+        at: response.at.toISOString(),
+        ...(response.containment === undefined
+          ? {}
+          : { seconds_after_first_abuse: secondsAfterAbuse(response.containment) }),
+      }
     case 'restored':
       return { state: response.kind, revocation_id: response.revocationId, at: response.at.toISOString() }
     default:
       return response satisfies never
   }
+}
+
+/** How long after the first abusive request each step was reached; null for one that was not, or is not known. */
+function secondsAfterAbuse(containment: Containment): Record<ContainmentStage, number | null> {
+  const after = (stage: ContainmentStage): number | null => {
+    const ms = containmentMs(containment, stage)
+    return ms === undefined ? null : ms / SECOND_MS
+  }
+  return { alert: after('alert'), revoked: after('revoked'), confirmed: after('confirmed') }
+}
+
+/** Whether what `response` tells is real: `dry_run` means that nothing was done, `none` that nothing was decided. */
+function actionMode({ kind }: ResponseState): 'none' | 'dry_run' | 'live' {
+  if (kind === 'none') return 'none'
+  return kind === 'would_revoke' ? 'dry_run' : 'live'
+}
+
+/** The body of what keyhound says about itself: same envelope, `data.notice` in the place of the alert. */
+export function noticeBody({ type, at, topic, severity, title, text, facts, lines, advice }: Notice): string {
+  const bodyWith = (
+    listed: readonly string[],
+    shown: NonNullable<Notice['facts']>,
+    extra: { readonly trimmed?: true },
+  ): string =>
+    inert({
+      type,
+      timestamp: at.toISOString(),
+      data: {
+        notice: {
+          topic: plainText(topic, MAX_TRIMMED_TEXT),
+          severity,
+          title: plainText(title, MAX_TRIMMED_TEXT),
+          text: plainText(text, MAX_TRIMMED_SUMMARY),
+          facts: shown.slice(0, MAX_NOTICE_FACTS).map(({ label, value }) => ({
+            label: plainText(label, MAX_TRIMMED_TEXT),
+            value: plainText(value, MAX_TRIMMED_TEXT),
+          })),
+          lines: listed.map((line) => plainText(line, MAX_TRIMMED_TEXT)),
+          advice: plainText(advice, MAX_TRIMMED_SUMMARY),
+        },
+        ...extra,
+      },
+    })
+  const whole = bodyWith(lines ?? [], facts ?? [], {})
+  if (Buffer.byteLength(whole) < MAX_BODY_BYTES) return whole
+  return bodyWith((lines ?? []).slice(0, MAX_TRIMMED_ALERTS), [], { trimmed: true })
 }
 
 /** Unknown values are null: an unknown cost is not a cost of 0. */

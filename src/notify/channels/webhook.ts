@@ -1,10 +1,10 @@
 import { z } from 'zod'
-import { describeAnswer, judgeStatus } from '../../outbound/http-answer.ts'
 import { secretHttpUrl } from '../../outbound/http-url.ts'
 import { postStandardWebhook, webhookSecret } from '../../outbound/standard-webhook.ts'
-import { defineChannel, DeliveryError } from '../channel.ts'
+import { defineChannel, type Sent } from '../channel.ts'
+import { sentOrThrow } from '../post-json.ts'
 import { toDeliveryError } from '../to-delivery-error.ts'
-import { webhookBody } from './webhook-body.ts'
+import { noticeBody, webhookBody } from './webhook-body.ts'
 
 const schema = z.strictObject({
   type: z.literal('webhook'),
@@ -16,23 +16,19 @@ const schema = z.strictObject({
 export const webhookChannel = defineChannel({
   type: 'webhook',
   schema,
-  open: ({ url, secret }, tools) => ({
-    async send(notification, signal) {
-      const body = webhookBody(notification, tools.links?.(notification.lead))
-      const answer = await postStandardWebhook(
-        { url, secret, id: notification.id, body },
-        tools,
-        signal,
-      ).catch((error: unknown) => {
-        throw toDeliveryError('the webhook', error)
-      })
-      const verdict = judgeStatus(answer.status)
-      const told = describeAnswer(answer, [url, secret])
-      if (verdict.kind === 'accepted') return { receipt: told }
-      throw new DeliveryError(`the webhook ${told}`, {
-        retryable: verdict.retryable,
-        retryAfterMs: answer.retryAfterMs,
-      })
-    },
-  }),
+  open: ({ url, secret }, tools) => {
+    const post = async (id: string, body: string, signal: AbortSignal): Promise<Sent> => {
+      const answer = await postStandardWebhook({ url, secret, id, body }, tools, signal).catch(
+        (error: unknown) => {
+          throw toDeliveryError('the webhook', error)
+        },
+      )
+      return sentOrThrow('the webhook', answer, { secrets: [url, secret] })
+    }
+    return {
+      send: (notification, signal) =>
+        post(notification.id, webhookBody(notification, tools.links?.(notification)), signal),
+      tell: (notice, signal) => post(notice.id, noticeBody(notice), signal),
+    }
+  },
 })
