@@ -10,6 +10,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['demo'],
   ['daemon', 'backtest'],
   ['config'],
+  ['watch'],
   ['http', 'ingest', 'engine', 'notify', 'respond'],
   ['enrich', 'store', 'queue', 'embedded', 'outbound'],
   ['alert'],

@@ -24,7 +24,27 @@ export interface Alert {
   readonly occurrences: number
   readonly summary: string
   readonly evidence: Evidence
+  /** Evaluations in a row that did not find it; undefined where only time counts. */
+  readonly cleanEvaluations?: number | undefined
+  /** When it was first part of a message. */
+  readonly announcedAt?: Date | undefined
+  /** What keeps it quiet while it is `silenced`: the id of a mute, `silence:<id>` or `maintenance:<name>`. */
+  readonly silencedBy?: string | undefined
+  /** While it is `acknowledged`: when it fires again if it is not resolved by then. */
+  readonly acknowledgedUntil?: Date | undefined
+  /** When it could be heard again, and why: a silence, a maintenance window or an acknowledgement ended. */
+  readonly releasedAt?: Date | undefined
+  readonly releaseReason?: string | undefined
+  /** What a person said of it last. */
+  readonly verdict?: Verdict | undefined
 }
+
+export const VERDICTS = ['compromised', 'expected', 'safe'] as const
+/**
+ * What a person says of an alert. `compromised`: the key is abused. `expected`: right to ask, harmless this once. `safe`:
+ * harmless, and the same again is no news.
+ */
+export type Verdict = (typeof VERDICTS)[number]
 
 /** An alert as section 6 of the interfaces writes it: HTTP API, webhook, command line. */
 export function alertToJson(alert: Alert, links: Readonly<Record<string, string>> = {}): AlertJson {
@@ -41,6 +61,11 @@ export function alertToJson(alert: Alert, links: Readonly<Record<string, string>
     summary: alert.summary,
     evidence: alert.evidence,
     links,
+    ...(alert.silencedBy === undefined ? {} : { silenced_by: alert.silencedBy }),
+    ...(alert.acknowledgedUntil === undefined
+      ? {}
+      : { acknowledged_until: alert.acknowledgedUntil.toISOString() }),
+    ...(alert.verdict === undefined ? {} : { verdict: alert.verdict }),
   }
 }
 
@@ -57,4 +82,7 @@ export interface AlertJson {
   readonly summary: string
   readonly evidence: Evidence
   readonly links: Readonly<Record<string, string>>
+  readonly silenced_by?: string
+  readonly acknowledged_until?: string
+  readonly verdict?: Verdict
 }

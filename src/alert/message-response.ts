@@ -1,3 +1,4 @@
+import { containmentText } from './containment.ts'
 import type { Notification, ResponseState } from './notification.ts'
 import { minute } from './message-values.ts'
 import { plainText } from './plain-text.ts'
@@ -16,15 +17,18 @@ export function responseText(response: ResponseState): string {
     case 'none':
       return 'keyhound did nothing to the key.'
     case 'would_revoke':
-      return '[DRY RUN] keyhound would have revoked the key; nothing was done, it still works.'
+      return `[DRY RUN] keyhound would have revoked the key; nothing was done, it still works.${strikesText(response.strikes)}`
     case 'refused':
       return `keyhound did not revoke the key, it still works: ${plainText(response.reason, MAX_REASON)}`
     case 'proposed':
-      return 'keyhound asks for approval to revoke the key; until then it still works.'
+      return `keyhound asks for approval to revoke the key; until then it still works.${strikesText(response.strikes)}`
     case 'pending':
-      return 'keyhound is revoking the key; a message follows when the gateway has answered.'
+      return (response.round ?? 1) > 1
+        ? `The key was revoked and is STILL USED; keyhound calls the gateway again (round ${response.round}). Revoke it there by hand now.`
+        : 'keyhound is revoking the key; a message follows when the gateway has answered.'
     case 'revoked':
-      return `The gateway accepted the revocation at ${minute(response.at)}.`
+    case 'confirmed':
+      return doneText(response)
     case 'failed':
       return `The revocation FAILED, the key may still work: ${plainText(response.error, MAX_REASON)}`
     case 'restored':
@@ -32,6 +36,29 @@ export function responseText(response: ResponseState): string {
     default:
       return response satisfies never
   }
+}
+
+function doneText({
+  kind,
+  at,
+  means,
+  containment,
+  strikes,
+}: Extract<ResponseState, { kind: 'revoked' | 'confirmed' }>): string {
+  const accepted = {
+    disable: `The gateway accepted the revocation at ${minute(at)}.`,
+    delete: `The key was deleted at ${minute(at)}, for good.`,
+    throttle: `The project of the key was slowed down at ${minute(at)}; the key still works, slowly.`,
+  }[means ?? 'disable']
+  const proof = kind === 'confirmed' ? ' Confirmed: nobody has used the key since.' : ''
+  const times = containment === undefined ? undefined : containmentText(containment)
+  return `${accepted}${proof}${times === undefined ? '' : ` ${times}`}${strikesText(strikes)}`
+}
+
+/** A key that was given back and is abused again. */
+function strikesText(strikes = 0): string {
+  if (strikes === 0) return ''
+  return ` Strike ${strikes + 1}: the key was revoked and restored ${strikes === 1 ? 'once' : `${strikes} times`} before.`
 }
 
 /** What to do next: the commands that fit the state of the alert and of the key. */
@@ -44,7 +71,8 @@ export function nextSteps({ type, lead, key, response }: Notification): NextStep
   const first = type === 'alert.opened' || type === 'alert.repeated' ? [acknowledge] : [show]
   switch (response.kind) {
     case 'revoked':
-      return [...first, restore]
+    case 'confirmed':
+      return response.means === 'delete' ? first : [...first, restore]
     case 'pending':
       return first
     case 'proposed':

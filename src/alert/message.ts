@@ -24,10 +24,16 @@ export interface Message {
   readonly heading: string
   /** Heading and summary in one line of at most 150 code points, for where there is no more: a subject, a push. */
   readonly title: string
+  /** All that needs to be told where a message of its own would be clutter: set when something is over. */
+  readonly brief: string | undefined
   readonly tone: Severity | 'good'
+  /** Nothing was done to the key, something would have been: shown in a colour of its own. */
+  readonly isDryRun: boolean
   /** What happened, in the detector's words. */
   readonly summary: string
   readonly facts: readonly { readonly label: string; readonly value: string }[]
+  /** What `signals` are. */
+  readonly listLabel: string
   /** Other signals on the key, worst first. */
   readonly signals: readonly string[]
   readonly response: string
@@ -38,7 +44,8 @@ export interface Message {
 
 const MAX_TITLE = 150
 const MAX_TITLE_KEY = 60
-const MAX_SUMMARY = 500
+const MAX_SUMMARY = 700
+const MAX_REASON = 200
 const MAX_SIGNALS = 4
 const MAX_SIGNAL = 150
 const MAX_ATTRIBUTE = 60
@@ -49,38 +56,74 @@ export function messageOf(notification: Notification, links: Readonly<Record<str
   return {
     heading: headingOf(notification),
     title: titleOf(notification),
+    brief: briefOf(notification),
     tone: toneOf(notification),
-    summary: plainText(lead.summary, MAX_SUMMARY),
+    isDryRun: notification.response.kind === 'would_revoke' && notification.type !== 'alert.resolved',
+    summary: plainText([...reasonOf(notification), lead.summary].join(' '), MAX_SUMMARY),
     facts: factsOf(notification),
+    listLabel: 'Other signals on the key',
     signals: signalsOf(others),
-    response: responseText(notification.response),
+    response: [responseText(notification.response), ...insteadOf(notification)].join(' '),
     steps: nextSteps(notification),
-    links: Object.entries(links).map(([label, url]) => ({ label, url })),
+    links: linksOf(links),
     footer: `keyhound alert ${plainText(lead.id, 60)}, detector ${lead.detector}, ${plainText(lead.evidence.setting, 100)}`,
   }
 }
 
 /** The message as lines of plain text: for mail, terminals and as the fallback where nothing richer is shown. */
 export function messageLines(message: Message): string[] {
-  const { heading, summary, facts, signals, response, steps, links, footer } = message
+  const { heading, summary, facts, listLabel, signals, response, steps, links, footer } = message
   return [
     heading,
     '',
     summary,
     '',
     ...facts.map(({ label, value }) => `${label}: ${value}`),
-    ...(signals.length === 0
-      ? []
-      : ['', 'Other signals on the key:', ...signals.map((signal) => `- ${signal}`)]),
+    ...(signals.length === 0 ? [] : ['', `${listLabel}:`, ...signals.map((signal) => `- ${signal}`)]),
     '',
     response,
     '',
-    'What to do next:',
+    ...(steps.length + links.length === 0 ? [] : ['What to do next:']),
     ...steps.map(({ label, command }) => `- ${label}: ${command}`),
     ...links.map(({ label, url }) => `- ${label}: ${url}`),
-    '',
+    ...(steps.length + links.length === 0 ? [] : ['']),
     footer,
   ]
+}
+
+const LINK_LABELS: Readonly<Record<string, string>> = {
+  acknowledge: 'Acknowledge',
+  silence: 'Silence',
+  revoke: 'Revoke the key',
+  approve: 'Approve the revocation',
+}
+
+/** The pages for people; what is for programs (`alert`, a part of the API) stands in the webhook only. */
+function linksOf(links: Readonly<Record<string, string>>): Message['links'] {
+  return Object.entries(links)
+    .filter(([name]) => name !== 'alert')
+    .map(([name, url]) => ({ label: LINK_LABELS[name] ?? name, url }))
+}
+
+/** One line for what needs no more: the reader knows the rest from the message that opened it. */
+function briefOf(notification: Notification): string | undefined {
+  const { type, lead, traffic, at } = notification
+  const line = [titleOf(notification), ...reasonOf(notification)].join(' ')
+  if (type === 'alert.acknowledged') return `${line} ${costText(traffic)}`
+  if (type !== 'alert.resolved') return undefined
+  const lasted = elapsed((lead.resolvedAt ?? at).getTime() - lead.openedAt.getTime())
+  return `${line}; ${lasted === undefined ? '' : `lasted ${lasted}, `}${costText(traffic)}`
+}
+
+/** Why it is told although no finding explains it. */
+function reasonOf({ reason }: Notification): string[] {
+  return reason === undefined ? [] : [`(${plainText(reason, MAX_REASON)})`]
+}
+
+/** Why the reader gets what another channel should have got. */
+function insteadOf({ insteadOf: failed }: Notification): string[] {
+  if (failed === undefined) return []
+  return [`Sent here because the channel ${plainText(failed, 64)} could not deliver it.`]
 }
 
 function headingOf({ type, lead, key, response, test }: Notification): string {
@@ -93,12 +136,16 @@ function headingOf({ type, lead, key, response, test }: Notification): string {
         return `${severity} ${dryRun}${keyName}`
       case 'alert.repeated':
         return `${severity} still firing: ${dryRun}${keyName}`
+      case 'alert.acknowledged':
+        return `[ACKNOWLEDGED] ${keyName}`
       case 'alert.resolved':
         return `[RESOLVED] ${keyName}`
       case 'key.revocation_proposed':
         return `[APPROVAL NEEDED] revoke ${keyName}?`
       case 'key.revoked':
         return `[REVOKED] ${keyName}`
+      case 'key.revocation_confirmed':
+        return `[REVOKED, CONFIRMED] ${keyName}`
       case 'key.revocation_failed':
         return `[REVOCATION FAILED] ${keyName} may still work`
       case 'key.restored':
@@ -110,7 +157,8 @@ function headingOf({ type, lead, key, response, test }: Notification): string {
   return test === true ? `[TEST] ${heading}` : heading
 }
 
-function titleOf(notification: Notification): string {
+/** Heading and summary in one line of at most 150 code points. */
+export function titleOf(notification: Notification): string {
   const heading = headingOf(notification)
   const colon = heading.endsWith('?') ? '' : ':'
   return plainText(`${heading}${colon} ${headlineOf(notification.lead)}`, MAX_TITLE)
@@ -125,7 +173,8 @@ function headlineOf({ summary, keyId }: Alert): string {
 }
 
 function toneOf({ type, lead }: Notification): Message['tone'] {
-  if (type === 'alert.resolved' || type === 'key.restored') return 'good'
+  if (type === 'alert.resolved' || type === 'key.restored' || type === 'key.revocation_confirmed')
+    return 'good'
   return type === 'key.revocation_failed' ? 'critical' : lead.severity
 }
 

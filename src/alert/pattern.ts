@@ -16,8 +16,8 @@ export function matchesKey(match: KeyMatch, key: KeyAttributes): boolean {
   )
 }
 
-/** A key of which the team or environment is not known matches no pattern for it, not even `*`. */
-function matchesAny(patterns: readonly string[] | undefined, value: string | undefined): boolean {
+/** A value that is not known (the team of a key, its environment) matches no pattern, not even `*`. Without patterns all match. */
+export function matchesAny(patterns: readonly string[] | undefined, value: string | undefined): boolean {
   if (patterns === undefined) return true
   return value !== undefined && patterns.some((pattern) => matchesPattern(pattern, value))
 }

@@ -15,9 +15,13 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   backtest: async () => (await import('./backtest.ts')).backtestCommand(),
   explain: async () => (await import('./explain.ts')).explainCommand(),
   ingest: async () => (await import('./ingest.ts')).ingestCommand(),
+  digest: async () => (await import('./digest.ts')).digestCommand(),
   'test-channel': async () => (await import('./test-channel.ts')).testChannelCommand(),
   migrate: async () => (await import('./migrate.ts')).migrateCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
+  revocations: async () => (await import('./revocations.ts')).revocationsCommand(),
+  silence: async () => (await import('./silence.ts')).silenceCommand(),
+  channels: async () => (await import('./channels.ts')).channelsCommand(),
   alerts: async () => (await import('./alerts.ts')).alertsCommand(),
 }
 

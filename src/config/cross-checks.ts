@@ -2,6 +2,7 @@ import { isGuessable } from '../outbound/standard-webhook.ts'
 import { Secret } from '../secret.ts'
 import { formatDuration, parseDuration } from '../usage/duration.ts'
 import type { Path, Problem } from './problem.ts'
+import { revokeErrors, revokeWarnings } from './revoke-checks.ts'
 import type { AlertsFile } from './schema.ts'
 import type { Substitution } from './substitute.ts'
 import { didYouMean } from './suggest.ts'
@@ -24,8 +25,9 @@ export function crossErrors(
       if (!unresolved.has(source.nodeAt(path))) report(path, message)
     }
     routesNameChannels(input, error, (path) => !variables.has(source.nodeAt(path)))
-    revokeHasAction(input, error)
+    revokeErrors(input, error)
     spendLimitsDiffer(input, error)
+    maintenanceNamesDiffer(input, error)
   })
 }
 
@@ -33,8 +35,9 @@ export function crossErrors(
 export function crossWarnings(file: AlertsFile, input: unknown, source: YamlSource): Problem[] {
   return gather(source, (warn) => {
     alertsReachSomebody(file, warn)
+    criticalIsConfirmed(file, warn)
     overridesChangeSomething(input, warn)
-    revokeIsWanted(file, warn)
+    revokeWarnings(file, warn)
     spendLimitsCanFire(file, warn)
     networkStaysGuarded(file, warn)
     secretsAreLong(file, warn)
@@ -50,27 +53,43 @@ function gather(source: YamlSource, check: (report: Report) => void): Problem[] 
 
 function routesNameChannels(input: unknown, error: Report, mayShow: (path: Path) => boolean): void {
   const defined = Object.keys(valueAt(input, ['channels']) ?? {})
-  for (const [index, route] of listAt(input, ['routes']).entries()) {
-    for (const [place, name] of listAt(route, ['channels']).entries()) {
-      if (typeof name !== 'string' || defined.includes(name)) continue
-      const known = defined.length === 0 ? 'none is defined' : `defined: ${defined.join(', ')}`
-      const path = ['routes', index, 'channels', place]
-      const close = mayShow(path) ? didYouMean(name, defined) : ''
-      const written = mayShow(path)
-        ? `no channel is named "${name}"`
-        : 'no channel has the name that the variable gives'
-      error(path, `${written}${close === '' ? ';' : close} ${known}`)
-    }
+  const named = listAt(input, ['routes']).flatMap((route, index) =>
+    ROUTE_CHANNELS.flatMap((part) =>
+      listAt(route, part).map((name, place) => ({ name, path: ['routes', index, ...part, place] })),
+    ),
+  )
+  const ofKeyhound = OWN_CHANNELS.flatMap((path) =>
+    listAt(input, path).map((name, place) => ({ name, path: [...path, place] })),
+  )
+  for (const { name, path } of [...named, ...ofKeyhound]) {
+    if (typeof name !== 'string' || defined.includes(name)) continue
+    const known = defined.length === 0 ? 'none is defined' : `defined: ${defined.join(', ')}`
+    const close = mayShow(path) ? didYouMean(name, defined) : ''
+    const written = mayShow(path)
+      ? `no channel is named "${name}"`
+      : 'no channel has the name that the variable gives'
+    error(path, `${written}${close === '' ? ';' : close} ${known}`)
   }
 }
 
-function revokeHasAction(input: unknown, error: Report): void {
-  const mode = valueAt(input, ['revoke', 'mode'])
-  if ((mode !== 'approve' && mode !== 'auto') || valueAt(input, ['revoke', 'action']) !== undefined) return
-  error(
-    ['revoke', 'mode'],
-    `mode ${mode} needs revoke.action, which says how a key is revoked; or set mode: dry_run`,
-  )
+/** Where in a route channels are named. */
+const ROUTE_CHANNELS: readonly Path[] = [['channels'], ['fallback'], ['escalate', 'channels']]
+
+/** Where channels are named for what keyhound tells about itself. */
+const OWN_CHANNELS: readonly Path[] = [
+  ['self_watch', 'channels'],
+  ['digest', 'channels'],
+]
+
+function maintenanceNamesDiffer(input: unknown, error: Report): void {
+  const names = listAt(input, ['maintenance']).map((window) => valueAt(window, ['name']))
+  for (const [index, name] of names.entries()) {
+    if (name !== undefined && names.indexOf(name) < index)
+      error(
+        ['maintenance', index, 'name'],
+        'another window has this name; alerts show it, so it must tell them apart',
+      )
+  }
 }
 
 /** The limits of the detector itself and of every override that has its own. */
@@ -99,7 +118,8 @@ function listAt(input: unknown, path: Path): readonly unknown[] {
   return Array.isArray(value) ? (value as readonly unknown[]) : []
 }
 
-function alertsReachSomebody({ channels, routes }: AlertsFile, warn: Report): void {
+function alertsReachSomebody(file: AlertsFile, warn: Report): void {
+  const { channels, routes } = file
   const defined = Object.keys(channels)
   if (defined.length === 0) {
     warn(['channels'], 'no channel is defined: alerts are stored and logged, and nobody is told')
@@ -107,7 +127,11 @@ function alertsReachSomebody({ channels, routes }: AlertsFile, warn: Report): vo
   }
   if (routes === undefined) return
   for (const name of defined) {
-    if (!routes.some((route) => route.channels.includes(name))) {
+    const isUsed = routes.some(({ channels: direct, fallback = [], escalate }) =>
+      [...direct, ...fallback, ...(escalate?.channels ?? [])].includes(name),
+    )
+    const isOwn = [...file.self_watch.channels, ...file.digest.channels].includes(name)
+    if (!isUsed && !isOwn) {
       warn(['channels', name], 'no route uses this channel', 'key')
     }
   }
@@ -128,12 +152,30 @@ function alertsReachSomebody({ channels, routes }: AlertsFile, warn: Report): vo
   }
 }
 
+/** A workflow of Teams takes a message and may lose it later: for critical alerts there must be another channel. */
+function criticalIsConfirmed({ channels, routes }: AlertsFile, warn: Report): void {
+  const isTeams = (name: string): boolean => channels[name]?.type === 'teams'
+  const told = (names: readonly string[]): boolean => names.length > 0 && names.every(isTeams)
+  const advice =
+    'Teams takes messages without saying whether they were posted: give critical alerts another channel as well'
+  if (routes === undefined) {
+    if (told(Object.keys(channels))) warn(['channels'], advice)
+    return
+  }
+  for (const [index, { match, channels: names, continue: goesOn }] of routes.entries()) {
+    const isCritical = match?.severity === undefined || match.severity.includes('critical')
+    if (isCritical && goesOn !== true && told(names)) warn(['routes', index, 'channels'], advice)
+  }
+}
+
 function secretsAreLong({ channels, revoke }: AlertsFile, warn: Report): void {
   const entries: [Path, object][] = Object.entries(channels).map(([name, settings]) => [
     ['channels', name],
     settings,
   ])
   if (revoke.action !== undefined) entries.push([['revoke', 'action'], revoke.action])
+  for (const [index, { action }] of revoke.actions.entries())
+    entries.push([['revoke', 'actions', index, 'action'], action])
   for (const [path, settings] of entries) {
     const secret = 'secret' in settings ? settings.secret : undefined
     if (secret instanceof Secret && isGuessable(secret)) {
@@ -155,20 +197,6 @@ function overridesChangeSomething(input: unknown, warn: Report): void {
     if (detectors.every((settings) => Object.keys(settings).length === 0)) {
       warn(['overrides', index, 'detectors'], 'changes nothing')
     }
-  }
-}
-
-function revokeIsWanted({ revoke }: AlertsFile, warn: Report): void {
-  const { mode, protect, max_per_hour: maxPerHour } = revoke
-  if (mode !== 'approve' && mode !== 'auto') return
-  if (mode === 'auto' && maxPerHour === 0) warn(['revoke', 'max_per_hour'], 'is 0: no key is ever revoked')
-  if (protect.some((pattern) => /^\*+$/.test(pattern)))
-    warn(['revoke', 'protect'], 'protects every key: none is ever revoked')
-  if (mode === 'auto' && protect.length === 0) {
-    warn(
-      ['revoke', 'mode'],
-      'keys are revoked without asking, and revoke.protect names none that must never be',
-    )
   }
 }
 

@@ -1,5 +1,5 @@
-import { announce } from '../alert/announce.ts'
-import { channelsFor } from '../alert/route.ts'
+import { maintenanceAt } from '../alert/maintenance.ts'
+import { planAnnouncement } from '../alert/plan-announcement.ts'
 import type { DetectorSettings } from '../detect/detector.ts'
 import type { Finding } from '../detect/finding.ts'
 import type { TickEngine } from '../engine/tick.ts'
@@ -11,7 +11,7 @@ import type { GroupField } from './schema.ts'
 /** The part of the engine that follows from the configuration: the same for the daemon and the backtest. */
 export type TickSettings = Pick<
   TickEngine,
-  'settingsFor' | 'timeZoneFor' | 'groupKeyFor' | 'resolveAfterMs' | 'plan'
+  'settingsFor' | 'timeZoneFor' | 'groupKeyFor' | 'resolveAfterMs' | 'lifecycle' | 'money' | 'plan'
 >
 
 /** `nowMs` is the clock of whoever runs the ticks: announcements are due by it. */
@@ -21,18 +21,24 @@ export function tickSettings(config: Config, nowMs: () => number): TickSettings 
     settingsFor: settingsOf,
     timeZoneFor: (key) => timeZoneOf(settingsOf(key).get('unusual_hour')),
     groupKeyFor: (finding, key) => groupKey(config.notify.groupBy, finding, key),
-    resolveAfterMs: config.notify.resolveAfterMs,
-    plan: (incident, alerts, keys) => {
-      const announcement = announce(incident, alerts, { settings: config.notify, nowMs: nowMs() })
-      if (announcement === undefined) return undefined
-      const channels = alerts.flatMap((alert) =>
-        channelsFor(config.routes, {
-          ...alert,
-          key: keys.get(alert.keyId) ?? withoutAttributes(alert.keyId),
-        }),
-      )
-      return { announcement, channels: [...new Set(channels)] }
+    // With so many ticks at the least, so that the backtest, which counts time alone, says the same.
+    resolveAfterMs: Math.max(
+      config.notify.resolveAfterMs,
+      config.notify.cleanEvaluations * config.schedule.tickMs,
+    ),
+    money: config.severity,
+    lifecycle: {
+      closeAt: config.notify.closeAt,
+      cleanEvaluations: config.notify.cleanEvaluations,
+      mutesAt: (atMs) => maintenanceAt(config.maintenance, atMs),
     },
+    plan: (incident, alerts, keys) =>
+      planAnnouncement(incident, alerts, {
+        keys,
+        routes: config.routes,
+        settings: config.notify,
+        nowMs: nowMs(),
+      }),
   }
 }
 
@@ -51,8 +57,4 @@ function groupKey(fields: readonly GroupField[], finding: Finding, key: KeyAttri
     detector: finding.detector,
   }
   return JSON.stringify(fields.map((field) => values[field] ?? null))
-}
-
-function withoutAttributes(keyId: string): KeyAttributes {
-  return { keyId, teamId: undefined, environment: undefined }
 }

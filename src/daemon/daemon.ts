@@ -11,6 +11,10 @@ import { startHttp } from './parts/http.ts'
 import { startIngestPart } from './parts/ingest.ts'
 import { startNotify } from './parts/notify.ts'
 import type { Part, PartContext } from './parts/part.ts'
+import { startWatch, type Watch } from './parts/watch.ts'
+import { channelReports } from '../store/channel-report.ts'
+import { countOpenAlerts } from '../store/postgres/count-open-alerts.ts'
+import { linkKey } from '../store/postgres/link-key.ts'
 import { openSession, type Session } from './session.ts'
 
 export const ROLES = ['ingest', 'detect', 'notify', 'api'] as const
@@ -62,27 +66,55 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   }
   const onNotice = (message: string, error?: Error): void => log.warn({ err: error }, message)
   const session = await openSession({ ...options, onNotice })
-  const live = new LiveConfig(config, clock)
+  const live = new LiveConfig(config, clock, {
+    queue: (name) => session.backends.queues.queue(name),
+    linkKey: await linkKey(session.database).catch(async (error: unknown) => {
+      await session.close()
+      throw error
+    }),
+  })
   const running = new Map<Worker, Part>()
   let http: Part | undefined
+  let watch: Watch | undefined
   const stop = async (): Promise<void> => {
     await http?.stop()
     for (const role of STOP_ORDER) {
       await running.get(role)?.stop()
       running.delete(role)
     }
+    await watch?.stop()
     await live.close()
     await session.close()
   }
   const metrics = createMetrics({
     queueWaiting: async () => (await session.backends.queues.queue(environment.queueName).counts()).waiting,
+    queueLagSeconds: async () => {
+      const oldest = await session.backends.queues.oldestWaitingAt(environment.queueName)
+      return oldest === undefined ? 0 : Math.max(0, clock.nowMs() - oldest.getTime()) / 1_000
+    },
+    openAlerts: () => countOpenAlerts(session.database),
+    halts: () => session.revocations.halts(),
+    channels: async () => {
+      const [states, waiting] = await Promise.all([
+        session.channelStates.list(),
+        session.channelStates.waiting(),
+      ])
+      const channels = [...live.config.channels].map(([name, { type }]) => ({ name, type }))
+      return channelReports(channels, { states, waiting, nowMs: clock.nowMs() }).map((report) => ({
+        name: report.name,
+        broken: report.state === 'broken',
+        waiting: report.waiting,
+      }))
+    },
   })
   const wakers: (() => void)[] = []
+  watch = startWatch({ ...options, session, live, metrics, roles: () => [...running.keys()] })
   const context: PartContext = {
     ...options,
     session,
     live,
     metrics,
+    watch,
     onAlertsChanged: (wake) => wakers.push(wake),
     alertsChanged: () => wakers.forEach((wake) => wake()),
   }

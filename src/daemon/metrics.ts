@@ -1,9 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { AlertStatus } from '../alert/alert.ts'
+import type { ContainmentStage } from '../alert/containment.ts'
 import type { DetectorName, Severity } from '../detect/finding.ts'
 import type { HttpMetrics } from '../http/metrics.ts'
 import type { IngestMetrics } from '../ingest/metrics.ts'
-import type { RevocationState } from '../store/revocation-store.ts'
+import { HALT_CAUSES, type Halt, type RevocationState } from '../store/revocation-store.ts'
+import { CONDITIONS } from '../watch/conditions.ts'
 
 /** How one try to deliver a message ended. */
 export type DeliveryResult = 'delivered' | 'retry' | 'failed'
@@ -18,6 +20,10 @@ export interface EngineMetrics {
   detectorFailed(detector: DetectorName): void
   delivery(channel: string, result: DeliveryResult): void
   revocation(state: RevocationState): void
+  /** A revoked key was still used. */
+  notEffective(): void
+  /** How long after the first request of an abuse a stage of its end was reached. */
+  containment(stage: ContainmentStage, seconds: number): void
 }
 
 /** Everything that keyhound measures about itself, in a registry of its own. Labels never hold key ids, models or addresses. */
@@ -25,18 +31,40 @@ export interface Metrics {
   readonly ingest: IngestMetrics
   readonly http: HttpMetrics
   readonly engine: EngineMetrics
+  /** Adds the gauges of the self-watch; once. */
+  watch(sources: WatchSources): void
   /** For `/metrics`. */
   text(): Promise<{ readonly contentType: string; readonly text: string }>
+}
+
+/** What the self-watch knows, asked at the time of a scrape. */
+export interface WatchSources {
+  /** What is wrong with keyhound, as of the last look: a condition, or a condition and what it is about after a colon. */
+  readonly topics: () => readonly string[]
+  /** When each detector last judged a key without failing, epoch milliseconds. */
+  readonly detectorSuccesses: () => ReadonlyMap<DetectorName, number>
+}
+
+/** How one channel of the configuration does. */
+export interface ChannelGauge {
+  readonly name: string
+  readonly broken: boolean
+  readonly waiting: number
 }
 
 /** What is asked at the time of a scrape; a question that fails leaves its gauge out. */
 export interface Gauges {
   readonly queueWaiting?: () => Promise<number>
+  /** For how many seconds the oldest job that waits has waited; 0 when none waits. */
+  readonly queueLagSeconds?: () => Promise<number>
   readonly openAlerts?: () => Promise<readonly { readonly status: AlertStatus; readonly count: number }[]>
+  readonly channels?: () => Promise<readonly ChannelGauge[]>
+  readonly halts?: () => Promise<readonly Pick<Halt, 'cause'>[]>
 }
 
 const BATCH_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const TICK_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+const CONTAINMENT_SECONDS = [5, 10, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 14_400, 86_400]
 const ANSWER_SECONDS = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30]
 
 /** Makes the counters; one set a process. */
@@ -48,6 +76,7 @@ export function createMetrics(gauges: Gauges = {}): Metrics {
     ingest: ingestMetrics(registry),
     http: httpMetrics(registry),
     engine: engineMetrics(registry),
+    watch: (sources) => addWatchGauges(registry, sources),
     text: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   }
 }
@@ -82,6 +111,13 @@ function ingestMetrics(registry: Registry): IngestMetrics {
     buckets: BATCH_SECONDS,
     registers,
   })
+  const jobs = new Counter({
+    name: 'keyhound_ingest_jobs_total',
+    help: 'Jobs of the usage queue that were done: taken from the queue in bulk, or one by one by BullMQ.',
+    labelNames: ['taken'],
+    registers,
+  })
+  for (const taken of ['bulk', 'plain']) jobs.inc({ taken }, 0)
   const secrets = secretCounter(registry)
   return {
     ingested: (count) => ingested.inc(count),
@@ -89,6 +125,7 @@ function ingestMetrics(registry: Registry): IngestMetrics {
     rejected: (reason, count) => rejected.inc({ reason }, count),
     secretReplaced: (count) => secrets.inc(count),
     unpriced: (count) => unpriced.inc(count),
+    jobsDone: (taken, count) => jobs.inc({ taken }, count),
     batchSeconds: (seconds) => batch.observe(seconds),
   }
 }
@@ -141,6 +178,17 @@ function engineMetrics(registry: Registry): EngineMetrics {
   const detectorErrors = counter('detector_errors_total', 'Detectors that threw on one key.', ['detector'])
   const deliveries = counter('deliveries_total', 'Tries to deliver a message.', ['channel', 'outcome'])
   const revocations = counter('revocations_total', 'Revocations that reached a state.', ['state'])
+  const notEffective = counter(
+    'revocations_not_effective_total',
+    'Times that a key was still used after it had been revoked and the grace period was over.',
+  )
+  const contained = new Histogram({
+    name: 'keyhound_containment_seconds',
+    help: 'Time from the first request of an abuse to its alert, to the accepted revocation, and to its confirmation.',
+    labelNames: ['stage'],
+    buckets: CONTAINMENT_SECONDS,
+    registers,
+  })
   return {
     tick(seconds, nowMs) {
       ticks.observe(seconds)
@@ -152,17 +200,91 @@ function engineMetrics(registry: Registry): EngineMetrics {
     detectorFailed: (detector) => detectorErrors.inc({ detector }),
     delivery: (channel, outcome) => deliveries.inc({ channel, outcome }),
     revocation: (state) => revocations.inc({ state }),
+    notEffective: () => notEffective.inc(),
+    containment: (stage, seconds) => contained.observe({ stage }, seconds),
   }
 }
 
-function addGauges(registry: Registry, { queueWaiting, openAlerts }: Gauges): void {
+function addWatchGauges(registry: Registry, { topics, detectorSuccesses }: WatchSources): void {
   const registers = [registry]
+  const problems: Gauge = new Gauge({
+    name: 'keyhound_problems',
+    help: 'Things that are wrong with keyhound itself, as this process sees them, by condition (see the runbook).',
+    labelNames: ['condition'],
+    registers,
+    collect: () => {
+      problems.reset()
+      for (const { name } of CONDITIONS) problems.set({ condition: name }, 0)
+      for (const topic of topics()) problems.inc({ condition: topic.split(':')[0] ?? topic })
+    },
+  })
+  const successes: Gauge = new Gauge({
+    name: 'keyhound_detector_last_success_timestamp',
+    help: 'When the detector last judged a key without failing in this process, in seconds since 1970.',
+    labelNames: ['detector'],
+    registers,
+    collect: () => {
+      for (const [detector, atMs] of detectorSuccesses()) successes.set({ detector }, atMs / 1_000)
+    },
+  })
+}
+
+function addChannelGauges(registry: Registry, channels: () => Promise<readonly ChannelGauge[]>): void {
+  const gaugeOf = (name: string, help: string, value: (channel: ChannelGauge) => number): void => {
+    const gauge: Gauge = new Gauge({
+      name,
+      help,
+      labelNames: ['channel'],
+      registers: [registry],
+      collect: () =>
+        refreshed(gauge, async () => {
+          for (const channel of await channels()) gauge.set({ channel: channel.name }, value(channel))
+        }),
+    })
+  }
+  gaugeOf(
+    'keyhound_channel_broken',
+    '1 while nothing gets through on the channel: it was refused for good, or has failed for ten minutes.',
+    ({ broken }) => Number(broken),
+  )
+  gaugeOf(
+    'keyhound_deliveries_waiting',
+    'Messages that wait for the channel, retries among them.',
+    ({ waiting }) => waiting,
+  )
+}
+
+function addGauges(registry: Registry, gauges: Gauges): void {
+  const { queueWaiting, queueLagSeconds, openAlerts, halts, channels } = gauges
+  const registers = [registry]
+  if (channels !== undefined) addChannelGauges(registry, channels)
   if (queueWaiting !== undefined) {
     const gauge: Gauge = new Gauge({
       name: 'keyhound_queue_waiting',
       help: 'Jobs that wait in the queue of usage events.',
       registers,
       collect: () => refreshed(gauge, async () => gauge.set(await queueWaiting())),
+    })
+  }
+  if (queueLagSeconds !== undefined) {
+    const gauge: Gauge = new Gauge({
+      name: 'keyhound_queue_lag_seconds',
+      help: 'Age of the oldest job that waits in the queue of usage events; 0 when none waits.',
+      registers,
+      collect: () => refreshed(gauge, async () => gauge.set(await queueLagSeconds())),
+    })
+  }
+  if (halts !== undefined) {
+    const gauge: Gauge = new Gauge({
+      name: 'keyhound_revocations_halted',
+      help: '1 while nothing is revoked without asking, by cause.',
+      labelNames: ['cause'],
+      registers,
+      collect: () =>
+        refreshed(gauge, async () => {
+          const causes = (await halts()).map(({ cause }) => cause)
+          for (const cause of HALT_CAUSES) gauge.set({ cause }, causes.includes(cause) ? 1 : 0)
+        }),
     })
   }
   if (openAlerts !== undefined) {

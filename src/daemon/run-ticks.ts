@@ -12,7 +12,8 @@ export interface Ticking {
   readonly engine: () => TickEngine
   /** True for the first who asks for this shard and slot: every other replica, and every late job, is told false. */
   readonly claim: (shard: Shard, slotMs: number) => Promise<boolean>
-  readonly onTick: (report: TickReport, durationMs: number) => void
+  /** A tick of the shard, that began at `startedMs`, has run to its end. */
+  readonly onTick: (report: TickReport, tick: { shard: Shard; startedMs: number; durationMs: number }) => void
   readonly onError: (error: unknown) => void
 }
 
@@ -52,7 +53,7 @@ async function runJob(parts: Ticking, { shard }: TickJob): Promise<void> {
   if (!(await parts.claim(shard, slotOf(startedMs, parts.settings().tickMs)))) return
   try {
     const report = await tick(parts.engine(), { shard, nowMs: startedMs })
-    parts.onTick(report, parts.clock.nowMs() - startedMs)
+    parts.onTick(report, { shard, startedMs, durationMs: parts.clock.nowMs() - startedMs })
   } catch (error) {
     // Not thrown on: a job that is tried again later would find its slot claimed. The next slot comes soon enough.
     parts.onError(error)

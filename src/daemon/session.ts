@@ -5,6 +5,10 @@ import type { RevocationStore } from '../store/revocation-store.ts'
 import { openDatabase, type Database } from '../store/postgres/database.ts'
 import { createOperatorStore } from '../store/postgres/operator-store.ts'
 import { createRevocationStore } from '../store/postgres/revocation-store.ts'
+import type { ChannelStateStore } from '../store/channel-state-store.ts'
+import { createChannelStateStore } from '../store/postgres/channel-state-store.ts'
+import { createSilenceStore } from '../store/postgres/silence-store.ts'
+import type { SilenceStore } from '../store/silence-store.ts'
 import { openBackends, type Backends } from './backends.ts'
 
 /** The servers and the stores on them: what the daemon's parts and the operator's commands work with. */
@@ -13,6 +17,8 @@ export interface Session {
   readonly database: Database
   readonly operators: OperatorStore
   readonly revocations: RevocationStore
+  readonly silences: SilenceStore
+  readonly channelStates: ChannelStateStore
   close(): Promise<void>
 }
 
@@ -32,6 +38,8 @@ export async function openSession(options: {
     database,
     operators: createOperatorStore(database),
     revocations: createRevocationStore(database),
+    silences: createSilenceStore(database),
+    channelStates: createChannelStateStore(database),
     close: async () => {
       await database.destroy()
       await backends.stop()

@@ -1,4 +1,5 @@
 import { learnHour } from '../detect/learn-hour.ts'
+import { passHour } from '../detect/pass-hour.ts'
 import { emptyProfile, type Profile } from '../detect/profile.ts'
 import type { EngineStore, KeyHour, Shard } from '../store/engine-store.ts'
 import type { KeyAttributes } from '../usage/event.ts'
@@ -38,7 +39,13 @@ function teach(
     const timeZone = timeZoneFor(hour.key)
     const before =
       taught.get(keyId) ?? known.get(keyId) ?? emptyProfile({ keyId, firstSeenMs: hour.hourMs, timeZone })
-    taught.set(keyId, learnHour(before, hour, timeZone))
+    taught.set(keyId, afterHour(before, hour, timeZone))
   }
   return [...taught.values()]
+}
+
+/** Nothing of an hour in which the key was not its owner's. */
+function afterHour(before: Profile, hour: KeyHour, timeZone: string): Profile {
+  if (hour.frozen === true) return passHour(before, hour, timeZone)
+  return learnHour(before, hour, timeZone)
 }

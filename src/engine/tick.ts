@@ -1,9 +1,12 @@
 import type { Alert } from '../alert/alert.ts'
-import { isQuiet } from '../alert/triage.ts'
+import { calibrationOf, withinBudget } from '../detect/alert-budget.ts'
 import { corroborate } from '../detect/corroborate.ts'
 import type { Detector, DetectorSettings } from '../detect/detector.ts'
 import type { DetectorName, Finding } from '../detect/finding.ts'
+import { moneyAtRisk, weighMoney, type MoneySettings } from '../detect/money-at-risk.ts'
 import { emptyProfile, LEARN_DELAY_MS, type Profile } from '../detect/profile.ts'
+import { isTaught } from '../detect/taught.ts'
+import { SILENCE_NEWS_MS } from '../detect/silence.ts'
 import type {
   AnnouncementPlanner,
   EngineStore,
@@ -15,10 +18,13 @@ import { HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
 import type { KeyAttributes } from '../usage/event.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import { learnClosedHours } from './learn.ts'
+import { judgedWith, type Judged, type KeyStandings } from './standing.ts'
+import { isAboveClosing, settleAlerts, type Lifecycle, type Settled } from './settle-alerts.ts'
 
 /**
- * A key is judged while it has usage this recent. Gateways deliver in batches, a minute late and more; what arrives
- * later than this is counted, but judged only with the key's next usage.
+ * A key is judged while it has usage this recent. Gateways deliver in batches, a minute late and more; what comes later
+ * than this, up to RECENT_USAGE_MS, is judged once, at the first tick after it came (see EngineStore.activeUsage). What
+ * is later still is counted where it belongs, and no detector looks so far back.
  */
 export const ACTIVE_MS = 5 * MINUTE_MS
 
@@ -33,10 +39,23 @@ export interface TickEngine {
   /** Alerts with the same group key are announced together. */
   readonly groupKeyFor: (finding: Finding, key: KeyAttributes) => string
   readonly resolveAfterMs: number
+  /** When alerts end and what keeps them quiet; by time alone, and nothing, when absent. */
+  readonly lifecycle?: Lifecycle | undefined
+  /** What money says about severity; nothing when absent. */
+  readonly money?: MoneySettings | undefined
+  /** What people said of keys and what was done to them; nothing when absent. */
+  readonly standings?: ((nowMs: number) => Promise<KeyStandings>) | undefined
   readonly plan: AnnouncementPlanner
+  /**
+   * True while nobody can say what keys do, because their usage does not arrive: quiet means nothing then. No alert is
+   * resolved, and detectors that judge by what is missing hold their tongue.
+   */
+  readonly isBlind?: (() => boolean) | undefined
   /** A detector threw: told, and the other detectors and keys go on. */
   readonly onDetectorError: (failure: DetectorFailure) => void
 }
+
+const NO_STANDINGS: KeyStandings = new Map()
 
 export interface DetectorFailure {
   readonly detector: DetectorName
@@ -64,17 +83,31 @@ export async function tick(
 ): Promise<TickReport> {
   const { store } = engine
   const hoursLearnt = await learnClosedHours(engine, shard, closedBefore(nowMs))
-  const usages = await store.activeUsage(shard, { activeSinceMs, nowMs })
+  const active = await store.activeUsage(shard, { activeSinceMs, nowMs })
+  const usages = [...active, ...(await silentKeys(engine, shard, { active, nowMs }))]
   const profiles = await store.profiles(usages.map((usage) => usage.key.keyId))
   const open = await store.openAlerts(shard)
   const openOf = Map.groupBy(open, ({ keyId }) => keyId)
-  const findings = usages.flatMap((usage) => {
+  const standings = (await engine.standings?.(nowMs)) ?? NO_STANDINGS
+  const toJudge = usages.flatMap((usage) => {
     const profile = profiles.get(usage.key.keyId) ?? emptyProfileOf(engine, usage, nowMs)
+    return judgedWith(standings.get(usage.key.keyId), { usage, profile }) ?? []
+  })
+  const findings = toJudge.flatMap((judged) => {
+    const { usage } = judged
     const settings = engine.settingsFor(usage.key)
-    return corroborate(judge(engine, { usage, profile, nowMs }), openOf.get(usage.key.keyId) ?? [], {
-      nowMs,
-      isGraded: (detector) => settings.get(detector)?.severity === 'auto',
-    }).map((finding) => ({
+    const found = judge(engine, { ...judged, nowMs }).filter((finding) => !isTaught(finding, judged.taught))
+    const isGraded = (detector: DetectorName): boolean => settings.get(detector)?.severity === 'auto'
+    const agreed = corroborate(found, openOf.get(usage.key.keyId) ?? [], { nowMs, isGraded })
+    const graded =
+      engine.money === undefined
+        ? agreed
+        : weighMoney(agreed, {
+            settings: engine.money,
+            riskOf: (finding) => moneyAtRisk(finding, { ...judged, nowMs }),
+            isGraded,
+          })
+    return graded.map((finding) => ({
       finding,
       key: usage.key,
       groupKey: engine.groupKeyFor(finding, usage.key),
@@ -83,28 +116,55 @@ export async function tick(
   const decisions: TickDecisions = {
     nowMs,
     findings,
-    resolved: quietAlerts(open, { resolveAfterMs: engine.resolveAfterMs, nowMs, findings }),
+    ...(engine.isBlind?.() === true
+      ? { resolved: [] }
+      : settle(engine, { open, findings, judged: toJudge, nowMs })),
+    resolveAfterMs: engine.resolveAfterMs,
+    mutes: engine.lifecycle?.mutesAt(nowMs),
   }
   const outcome = await store.commit(decisions, engine.plan)
   return { ...outcome, keysJudged: usages.length, hoursLearnt }
 }
 
+/** Keys that have gone silent are judged in one tick by no more than this many: more is an outage, or waits its turn. */
+const SILENT_MAX = 1_000
+
+/**
+ * The keys that have just gone silent beyond their habit. None while no key at all is in use: what is unknown is not
+ * zero, and nothing at all looks like usage that does not arrive.
+ */
+async function silentKeys(
+  { store, isBlind }: Pick<TickEngine, 'store' | 'isBlind'>,
+  shard: Shard,
+  { active, nowMs }: { readonly active: readonly KeyUsage[]; readonly nowMs: number },
+): Promise<KeyUsage[]> {
+  if (active.length === 0 || isBlind?.() === true) return []
+  const inUse = new Set(active.map(({ key }) => key.keyId))
+  const range = { fromMs: nowMs - SILENCE_NEWS_MS, toMs: nowMs, limit: SILENT_MAX }
+  return (await store.silentKeys(shard, range)).filter(({ key }) => !inUse.has(key.keyId))
+}
+
 /** Runs every enabled detector over one key. A detector that throws costs its own judgement and no other. */
 export function judge(
-  engine: Pick<TickEngine, 'detectors' | 'settingsFor' | 'onDetectorError'>,
+  engine: Pick<TickEngine, 'detectors' | 'settingsFor' | 'onDetectorError' | 'isBlind'>,
   { usage, profile, nowMs }: { usage: KeyUsage; profile: Profile; nowMs: number },
 ): Finding[] {
   const settingsOf = engine.settingsFor(usage.key)
-  return engine.detectors.flatMap((detector) => {
+  const findings: Finding[] = []
+  for (const detector of engine.detectors) {
     const settings = settingsOf.get(detector.name)
-    if (settings?.enabled !== true) return []
+    if (settings?.enabled !== true) continue
+    if (detector.restsOnSilence === true && engine.isBlind?.() === true) continue
     try {
-      return detector.detect({ usage, profile, settings, nowMs })
+      const found = detector.detect({ usage, profile, settings, nowMs })
+      if (found.length === 0) continue
+      const calibration = calibrationOf(detector.name, settings, profile)
+      findings.push(...found.map((finding) => withinBudget(finding, calibration)))
     } catch (error) {
       engine.onDetectorError({ detector: detector.name, keyId: usage.key.keyId, error })
-      return []
     }
-  })
+  }
+  return findings
 }
 
 /** Hours that end at or before this are closed, and learnt. */
@@ -112,18 +172,36 @@ function closedBefore(nowMs: number): number {
   return Math.floor((nowMs - LEARN_DELAY_MS) / HOUR_MS) * HOUR_MS
 }
 
-function quietAlerts(
-  open: readonly Alert[],
+/** What becomes of the open alerts that were not found. */
+function settle(
+  engine: TickEngine,
   {
-    resolveAfterMs,
-    nowMs,
+    open,
     findings,
-  }: { readonly resolveAfterMs: number } & Pick<TickDecisions, 'nowMs' | 'findings'>,
-): string[] {
+    judged,
+    nowMs,
+  }: Pick<TickDecisions, 'nowMs' | 'findings'> & {
+    readonly open: readonly Alert[]
+    readonly judged: readonly Judged[]
+  },
+): Settled {
   const found = new Set(findings.map(({ finding }) => identity(finding)))
-  return open
-    .filter((alert) => !found.has(identity(alert)) && isQuiet(alert, resolveAfterMs, nowMs))
-    .map((alert) => alert.id)
+  const missed = open.filter((alert) => !found.has(identity(alert)))
+  const { closeAt = 1, cleanEvaluations = 1 } = engine.lifecycle ?? {}
+  const judgedOf = new Map(missed.length === 0 ? [] : judged.map((one) => [one.usage.key.keyId, one]))
+  const isHeld = (alert: Alert): boolean => {
+    const one = judgedOf.get(alert.keyId)
+    if (one === undefined || closeAt >= 1) return false
+    return isAboveClosing(alert, {
+      ...one,
+      nowMs,
+      detectors: engine.detectors,
+      settings: engine.settingsFor(one.usage.key),
+      closeAt,
+      onError: (error) => engine.onDetectorError({ detector: alert.detector, keyId: alert.keyId, error }),
+    })
+  }
+  return settleAlerts(missed, { resolveAfterMs: engine.resolveAfterMs, cleanEvaluations, isHeld, nowMs })
 }
 
 function identity({ detector, keyId, scope }: Pick<Finding, 'detector' | 'keyId' | 'scope'>): string {

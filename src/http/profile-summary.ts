@@ -1,6 +1,7 @@
 import { habitualRate, requestScale } from '../detect/expected-volume.ts'
 import { presenceOf } from '../detect/presence.ts'
 import type { KnownValue, Profile } from '../detect/profile.ts'
+import type { KeyDetail } from '../store/operator-store.ts'
 import { NANO_USD_PER_USD } from '../usage/event.ts'
 import { HOURS_OF_WEEK, hourOfWeekName } from '../usage/hour-of-week.ts'
 
@@ -47,4 +48,17 @@ function knownToJson(known: KnownValue): object {
 
 function rounded(value: number | undefined, digits: number): number | null {
   return value === undefined || !Number.isFinite(value) ? null : Number(value.toFixed(digits))
+}
+
+/** What people said of a key that bears on its profile. */
+export function teachingSummary({ frozenAt, taught = [] }: Pick<KeyDetail, 'frozenAt' | 'taught'>): object {
+  return {
+    profile_frozen_since: frozenAt?.toISOString() ?? null,
+    safe_values: taught.map(({ kind, value, level, until }) => ({
+      kind,
+      value,
+      level: level ?? null,
+      until: until.toISOString(),
+    })),
+  }
 }

@@ -9,12 +9,17 @@ import { setActor } from './actor.ts'
 import { bearerTokens } from './authenticate.ts'
 import type { HttpMetrics } from './metrics.ts'
 import { answerHeaders, Problem, sendProblem, unavailable } from './problem.ts'
+import { type ActionPageParts, actionRoutes } from './pages/action-routes.ts'
 import { addBodyParsers } from './read-body.ts'
 import { type AlertRoutesParts, alertRoutes } from './routes/alerts.ts'
+import { type ChannelRoutesParts, channelRoutes } from './routes/channels.ts'
 import { type EventRoutesParts, eventRoutes } from './routes/events.ts'
+import { type FeedbackRoutesParts, feedbackRoutes } from './routes/feedback.ts'
 import { type HealthCheck, healthRoutes } from './routes/health.ts'
 import { type KeyRoutesParts, keyRoutes } from './routes/keys.ts'
 import { metricsRoute, type MetricsText } from './routes/metrics.ts'
+import { revocationRoutes } from './routes/revocations.ts'
+import { type SilenceRoutesParts, silenceRoutes } from './routes/silences.ts'
 
 /** The part of a logger that the server uses. */
 export interface HttpLog {
@@ -38,9 +43,15 @@ export interface HttpServerParts {
   readonly api: ApiParts | undefined
 }
 
-/** What the API needs; `metrics` and `clock` are the server's. */
+/** What the API and the pages need; `metrics` and `clock` are the server's. */
 export type ApiParts = { readonly tokens: readonly Secret[] } & Omit<
-  EventRoutesParts & AlertRoutesParts & KeyRoutesParts,
+  ActionPageParts &
+    ChannelRoutesParts &
+    EventRoutesParts &
+    AlertRoutesParts &
+    FeedbackRoutesParts &
+    SilenceRoutesParts &
+    KeyRoutesParts,
   'metrics' | 'clock'
 >
 
@@ -93,6 +104,8 @@ function createApp(parts: HttpServerParts): FastifyInstance {
   const { api, metrics, clock } = parts
   if (api !== undefined) {
     const authenticate = bearerTokens(api.tokens)
+    // In a scope of its own: forms and pages are known only there. The token in the address is the permission.
+    void app.register(async (scope) => actionRoutes(scope, { ...api, clock }))
     void app.register(
       async (scope) => {
         // On the scope, and not on the path: the router decodes paths, so a test of the text could be evaded.
@@ -100,7 +113,11 @@ function createApp(parts: HttpServerParts): FastifyInstance {
         scope.setNotFoundHandler((request, reply) => sendProblem(request, reply, NOT_FOUND))
         eventRoutes(scope, { ...api, metrics, clock })
         alertRoutes(scope, { ...api, clock })
+        feedbackRoutes(scope, { ...api, clock })
+        silenceRoutes(scope, { ...api, clock })
+        channelRoutes(scope, { ...api, clock })
         keyRoutes(scope, { ...api, clock })
+        revocationRoutes(scope, { ...api, clock })
       },
       { prefix: '/api/v1' },
     )

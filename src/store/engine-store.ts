@@ -1,5 +1,7 @@
 import type { Alert } from '../alert/alert.ts'
-import type { Announcement, Incident } from '../alert/announce.ts'
+import type { Incident } from '../alert/announce.ts'
+import type { Mute } from '../alert/mute.ts'
+import type { AnnouncementPlan } from '../alert/plan-announcement.ts'
 import type { Finding } from '../detect/finding.ts'
 import type { Profile } from '../detect/profile.ts'
 import type { KeyAttributes } from '../usage/event.ts'
@@ -29,6 +31,8 @@ export interface KeyHour {
   readonly busiestFiveMinutes?: number | undefined
   /** True when an alert of severity warning or worse (not of LIMIT_DETECTORS) was open on the key in this hour: facts are kept, habits are not taught. */
   readonly suspect: boolean
+  /** True when the key was known to be compromised, or was revoked, in this hour: nothing of it is a habit. */
+  readonly frozen?: boolean | undefined
 }
 
 /**
@@ -36,7 +40,11 @@ export interface KeyHour {
  * daemon, memory for the backtest.
  */
 export interface EngineStore {
-  /** Keys of the shard with usage in a bucket from `activeSinceMs` on, with their rollups of the last RECENT_USAGE_MS up to `nowMs`. */
+  /**
+   * Keys of the shard with usage in a bucket from `activeSinceMs` on, and those whose older usage of the last
+   * RECENT_USAGE_MS came in since the call before (of this process: the first call knows none). With their rollups of
+   * the last RECENT_USAGE_MS up to `nowMs`.
+   */
   activeUsage(
     shard: Shard,
     range: { readonly activeSinceMs: number; readonly nowMs: number },
@@ -48,6 +56,14 @@ export interface EngineStore {
     shard: Shard,
     range: { readonly beforeMs: number; readonly limit: number },
   ): Promise<KeyHour[]>
+  /**
+   * Keys of the shard whose silence went beyond their habit (silentFromMs of their profile) after `fromMs` and not after
+   * `toMs`, that have no usage since; without rollups and sources. Ascending by that instant, then key; at most `limit`.
+   */
+  silentKeys(
+    shard: Shard,
+    range: { readonly fromMs: number; readonly toMs: number; readonly limit: number },
+  ): Promise<KeyUsage[]>
   /** Stores profiles whole; the newest `learnedUntilMs` wins. */
   saveProfiles(profiles: readonly Profile[]): Promise<void>
   /** Open alerts (not resolved) of the shard. */
@@ -66,8 +82,16 @@ export interface TickDecisions {
     readonly key: KeyAttributes
     readonly groupKey: string
   }[]
+  /** How long an alert must be quiet to be over: for what a person has called expected. */
+  readonly resolveAfterMs?: number | undefined
   /** Ids of alerts that have been quiet long enough. */
   readonly resolved: readonly string[]
+  /** Ids of open alerts that are below the thresholds that open and above those that close: seen, but not found again. */
+  readonly held?: readonly string[] | undefined
+  /** Ids of open alerts that were looked for and not found, and are not yet sure to be over. */
+  readonly clean?: readonly string[] | undefined
+  /** Maintenance windows that are open. The store knows the silences itself. */
+  readonly mutes?: readonly Mute[] | undefined
 }
 
 /** Says what must be announced about an incident, and where. Pure; called inside the transaction with its newest state. */
@@ -77,7 +101,7 @@ export type AnnouncementPlanner = (
   alerts: readonly Alert[],
   /** Attributes of the keys of the alerts, for routing. */
   keys: ReadonlyMap<string, KeyAttributes>,
-) => { readonly announcement: Announcement; readonly channels: readonly string[] } | undefined
+) => AnnouncementPlan | undefined
 
 export interface TickOutcome {
   readonly opened: readonly Alert[]

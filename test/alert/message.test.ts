@@ -21,9 +21,11 @@ describe('the title of a message', () => {
         {
           'alert.opened': `[CRITICAL] [DRY RUN] would revoke key key-1: ${headline}`,
           'alert.repeated': `[CRITICAL] still firing: key key-1: ${headline}`,
+          'alert.acknowledged': `[ACKNOWLEDGED] key key-1: ${headline}`,
           'alert.resolved': `[RESOLVED] key key-1: ${headline}`,
           'key.revocation_proposed': `[APPROVAL NEEDED] revoke key key-1? ${headline}`,
           'key.revoked': `[REVOKED] key key-1: ${headline}`,
+          'key.revocation_confirmed': `[REVOKED, CONFIRMED] key key-1: ${headline}`,
           'key.revocation_failed': `[REVOCATION FAILED] key key-1 may still work: ${headline}`,
           'key.restored': `[RESTORED] key key-1 works again: ${headline}`,
         }[type],

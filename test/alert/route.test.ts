@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { matchesPattern } from '../../src/alert/pattern.ts'
-import { channelsFor, type Routable } from '../../src/alert/route.ts'
+import { channelsFor, fallbacksFor, type Routable } from '../../src/alert/route.ts'
 
 const critical: Routable = {
   severity: 'critical',
@@ -31,6 +31,23 @@ describe('routes', () => {
     expect(channelsFor([route], critical)).toEqual(['a'])
     expect(channelsFor([route], { ...critical, severity: 'warning' })).toEqual([])
     expect(channelsFor([route], { ...critical, key: { ...critical.key, teamId: 'other' } })).toEqual([])
+  })
+
+  test('a detector may be named by a pattern', () => {
+    const route = { match: { detector: ['unusual_*', 'key_age'] }, channels: ['a'] }
+    expect(channelsFor([route], critical)).toEqual(['a'])
+    expect(channelsFor([route], { ...critical, detector: 'volume_spike' })).toEqual([])
+  })
+
+  test('the fallbacks of an alert are those of the routes that it takes, each once', () => {
+    const routes = [
+      { match: { severity: ['critical'] }, channels: ['pager'], fallback: ['mail', 'sms'], continue: true },
+      { channels: ['chat'], fallback: ['mail'] },
+      { channels: ['never'], fallback: ['nobody'] },
+    ]
+    expect(fallbacksFor(routes, critical)).toEqual(['mail', 'sms'])
+    expect(fallbacksFor(routes, { ...critical, severity: 'info' })).toEqual(['mail'])
+    expect(fallbacksFor([{ channels: ['chat'] }], critical)).toEqual([])
   })
 
   test('a key without a team matches no team pattern, not even *', () => {

@@ -17,9 +17,20 @@ const example = read('alerts.example.yaml')
 const complete = example.replaceAll(/^( *)#(?=[a-z-])/gm, '$1')
 const ENV: Readonly<Record<string, string>> = {
   SLACK_WEBHOOK_URL: 'https://hooks.slack.com/services/T0/B0/x',
+  SLACK_BOT_TOKEN: 'xoxb-1234567890-abcdef',
+  PAGERDUTY_ROUTING_KEY: 'R0123456789abcdefghijklmnopqrstu',
+  TEAMS_WORKFLOW_URL: 'https://prod-1.westeurope.logic.azure.com/workflows/x',
+  DISCORD_WEBHOOK_URL: 'https://discord.com/api/webhooks/1/x',
   SMTP_URL: 'smtp://localhost:25',
   WEBHOOK_SECRET: 'a-secret-of-the-right-length',
   REVOKE_SECRET: 'a-secret-of-the-right-length',
+  LITELLM_MASTER_KEY: 'sk-master',
+  NEW_API_TOKEN: 'token',
+  OPENAI_ADMIN_KEY: 'sk-admin',
+  ANTHROPIC_ADMIN_KEY: 'sk-ant-admin',
+  OPENROUTER_KEY: 'sk-or',
+  UNKEY_ROOT_KEY: 'unkey',
+  GATEWAY_REDIS_URL: 'redis://localhost:6379/0',
 }
 const validate = new Ajv({
   allErrors: true,
@@ -47,14 +58,27 @@ describe('alerts.example.yaml', () => {
     expect(new Set(names)).toEqual(new Set(Object.keys(ENV)))
     const config = parseConfig(complete, 'alerts.yaml', ENV)
     expect(config.warnings).toEqual([])
-    expect([...config.channels.keys()]).toEqual(['oncall', 'security', 'siem'])
+    expect([...config.channels.keys()]).toEqual([
+      'oncall',
+      'security',
+      'incidents',
+      'pager',
+      'team',
+      'community',
+      'siem',
+    ])
   })
 
   test('holds every setting of every schema', () => {
     const input = parseYaml(complete) as Record<string, unknown>
     const overrides = valueAt(input, ['overrides', 0, 'detectors']) as object
     expect(Object.keys(overrides).length).toBeGreaterThan(0)
-    expect(missing(inputSchema(), [input], '')).toEqual([])
+    // One key has one action: all kinds together stand in `action` and `actions`.
+    const actions = valueAt(input, ['revoke', 'actions']) as readonly object[]
+    const action = valueAt(input, ['revoke', 'action'])
+    const others = actions.map((entry) => ({ revoke: { action: valueAt(entry, ['action']) } }))
+    const again = { revoke: { actions: [{ action }] } }
+    expect(missing(inputSchema(), [input, ...others, again], '')).toEqual([])
   })
 
   test('names its schema for editors in the first line', () => {

@@ -101,7 +101,7 @@ describe('what a file means', () => {
       schedule: { tickMs: 10_000, shards: 4 },
       retention: { eventsMs: 35 * 86_400_000, rollupsMs: 100 * 86_400_000, rejectedMs: 14 * 86_400_000 },
       network: { allowPrivate: [] },
-      links: { baseUrl: undefined },
+      links: { baseUrl: undefined, expireAfterMs: 3 * 86_400_000 },
     })
     const off = [...config.detectors].filter(([, { enabled }]) => !enabled).map(([name]) => name)
     expect(off).toEqual(['key_age'])
@@ -171,6 +171,16 @@ describe('warnings', () => {
       '4:15: routes[0].channels: alerts of this route go to nobody',
     ],
     [
+      'critical alerts that go to Teams alone, which may lose them',
+      'version: 1\nchannels:\n  team: { type: teams, url: https://example.com/w }\n',
+      '3:3: channels: Teams takes messages without saying whether they were posted: give critical alerts another channel as well',
+    ],
+    [
+      'a route that takes critical alerts to Teams alone',
+      `version: 1\nchannels:\n  oncall: { type: slack, url: "${SLACK}" }\n  team: { type: teams, url: https://example.com/w }\nroutes:\n  - match: { severity: critical }\n    channels: [team]\n  - channels: [oncall]\n`,
+      '7:15: routes[0].channels: Teams takes messages without saying',
+    ],
+    [
       'a route that is never reached',
       `${ONE_CHANNEL}routes:\n  - channels: [oncall]\n  - match: { severity: critical }\n    channels: [oncall]\n`,
       '5:5: routes[1]: never reached: routes[0] takes every alert',
@@ -194,6 +204,16 @@ describe('warnings', () => {
       'auto without protected keys',
       `${ONE_CHANNEL}revoke: { mode: auto, action: { type: webhook, url: "https://gw.example.com/", secret: aaaaaaaaaaaaaaaaaaaaaaaaa } }\n`,
       '3:17: revoke.mode: keys are revoked without asking',
+    ],
+    [
+      'auto that trusts places only',
+      `${ONE_CHANNEL}revoke: { mode: auto, protect: [a], when: { detectors: [unusual_geo] }, action: { type: queue } }\n`,
+      '3:56: revoke.when.detectors: names detectors of places only',
+    ],
+    [
+      'auto that deletes keys',
+      `${ONE_CHANNEL}revoke: { mode: auto, protect: [a], action: { type: openai, do: delete, irreversible: true, project: p, admin_key: x } }\n`,
+      '3:65: revoke.action.do: keys are deleted without asking',
     ],
     [
       'auto that protects everything',

@@ -179,7 +179,7 @@ channels:
 chanels: {}
 `,
     says: [
-      '2:1: chanels: unknown setting "chanels"; did you mean "channels"? Allowed: version, channels, routes, notify, detectors, overrides, revoke, schedule, retention, network, links',
+      '2:1: chanels: unknown setting "chanels"; did you mean "channels"? Allowed: version, channels, routes, notify, maintenance, alert_budget, detectors, severity, overrides, revoke, self_watch, heartbeat, digest, schedule, retention, network, links',
     ],
   },
   'a setting misspelt': {
@@ -188,7 +188,52 @@ notify:
   group_wiat: 5s
 `,
     says: [
-      '3:3: notify.group_wiat: unknown setting "group_wiat"; did you mean "group_wait"? Allowed: group_by, group_wait, repeat_interval, resolve_after',
+      '3:3: notify.group_wiat: unknown setting "group_wiat"; did you mean "group_wait"? Allowed: group_by, group_wait, repeat_interval, repeat_backoff, repeat_max, resolve_after, clean_evaluations, close_at, silence_max, safe_for',
+    ],
+  },
+  'a maintenance window without a time': {
+    file: `version: 1
+maintenance: [{ name: move }]
+`,
+    says: ['2:15: maintenance[0]: expected either weekly, or both starts_at and ends_at'],
+  },
+  'a maintenance window that ends before it begins': {
+    file: `version: 1
+maintenance: [{ name: move, starts_at: 2026-03-02T22:00:00Z, ends_at: 2026-03-02T21:00:00Z }]
+`,
+    says: ['2:71: maintenance[0].ends_at: expected a time later than starts_at'],
+  },
+  'a maintenance window at an hour that no clock shows': {
+    file: `version: 1
+maintenance: [{ name: move, weekly: { days: [mon], from: "24:00", to: "02:00" } }]
+`,
+    says: ['2:58: maintenance[0].weekly.from: expected a time such as "22:00"'],
+  },
+  'two maintenance windows of one name': {
+    file: `version: 1
+maintenance:
+  - { name: move, weekly: { days: [mon], from: "22:00", to: "02:00" } }
+  - { name: move, weekly: { days: [tue], from: "22:00", to: "02:00" } }
+`,
+    says: [
+      '4:13: maintenance[1].name: another window has this name; alerts show it, so it must tell them apart',
+    ],
+  },
+  'a pattern that fits no detector': {
+    file: `version: 1
+routes: [{ match: { detector: ["unusual_*", "odd_*"] }, channels: [] }]
+`,
+    says: [`2:45: routes[0].match.detector[1]: expected one of ${DETECTOR_NAMES.join(', ')}, got "odd_*"`],
+  },
+  'an escalation to a channel that is not there': {
+    file: `version: 1
+channels:
+  oncall: { type: slack, url: "https://hooks.slack.com/x" }
+routes: [{ channels: [oncall], escalate: { channels: [pager] }, fallback: [oncal] }]
+`,
+    says: [
+      '4:55: routes[0].escalate.channels[0]: no channel is named "pager"; defined: oncall',
+      '4:76: routes[0].fallback[0]: no channel is named "oncal"; did you mean "oncall"? defined: oncall',
     ],
   },
   'a setting of nobody': {
@@ -196,7 +241,7 @@ notify:
 notify: { colour: red }
 `,
     says: [
-      '2:11: notify.colour: unknown setting "colour"; allowed: group_by, group_wait, repeat_interval, resolve_after',
+      '2:11: notify.colour: unknown setting "colour"; allowed: group_by, group_wait, repeat_interval, repeat_backoff, repeat_max, resolve_after, clean_evaluations, close_at, silence_max, safe_for',
     ],
   },
   'a detector misspelt': {
@@ -225,7 +270,7 @@ overrides:
     detectors: { unusual_hour: { enbled: false } }
 `,
     says: [
-      '6:34: overrides[0].detectors.unusual_hour.enbled: unknown setting "enbled"; did you mean "enabled"? Allowed: enabled, severity, min_history, min_events, timezone, min_requests, tail',
+      '6:34: overrides[0].detectors.unusual_hour.enbled: unknown setting "enbled"; did you mean "enabled"? Allowed: enabled, severity, false_alerts_per_100_key_days, min_history, min_events, timezone, min_requests, tail',
     ],
   },
   'an override for no key': {
@@ -245,7 +290,7 @@ channels:
   oncall: { type: slak, url: hunter2 }
 `,
     says: [
-      '3:19: channels.oncall.type: expected one of slack, email, webhook, got "slak"; did you mean "slack"?',
+      '3:19: channels.oncall.type: expected one of slack, email, pagerduty, teams, discord, webhook, got "slak"; did you mean "slack"?',
     ],
   },
   'a channel without a type': {
@@ -253,14 +298,18 @@ channels:
 channels:
   oncall: { url: hunter2 }
 `,
-    says: ['3:3: channels.oncall.type: "type" is missing; expected one of slack, email, webhook'],
+    says: [
+      '3:3: channels.oncall.type: "type" is missing; expected one of slack, email, pagerduty, teams, discord, webhook',
+    ],
   },
   'a channel without its address': {
     file: `version: 1
 channels:
   oncall: { type: slack }
 `,
-    says: ['3:3: channels.oncall.url: "url" is missing; expected text'],
+    says: [
+      '3:3: channels.oncall.url: "url" is missing; expected the url of an incoming webhook, or the token of a bot and a channel',
+    ],
   },
   'a channel with nothing': {
     file: `version: 1
@@ -277,8 +326,8 @@ channels:
   oncall: { type: slack, ulr: hunter2 }
 `,
     says: [
-      '3:3: channels.oncall.url: "url" is missing; expected text',
-      '3:26: channels.oncall.ulr: unknown setting "ulr"; did you mean "url"? Allowed: type, url',
+      '3:3: channels.oncall.url: "url" is missing; expected the url of an incoming webhook, or the token of a bot and a channel',
+      '3:26: channels.oncall.ulr: unknown setting "ulr"; did you mean "url"? Allowed: type, url, token, channel, api_url',
     ],
   },
   'a channel name with a space': {
@@ -535,6 +584,27 @@ detectors: { ip_allowlist: { ranges: [10.0.0.0/33] } }
       '2:39: detectors.ip_allowlist.ranges[0]: expected an address or a range such as 203.0.113.7, 10.1.2.0/24 or 2001:db8::/32',
     ],
   },
+  'complaint 7: a deletion that nobody has called irreversible': {
+    file: `version: 1
+revoke:
+  action: { type: openai, do: delete, project: proj_a, admin_key: hunter2 }
+  actions:
+    - match: { key_id: a }
+      action: { type: openai, do: delete, irreversible: false, project: proj_a, admin_key: hunter2 }
+    - match: { key_id: b }
+      action: { type: openai, do: throttle, project: proj_a, admin_key: hunter2 }
+`,
+    says: [
+      '3:31: revoke.action.do: delete removes keys for good and nothing brings them back: add irreversible: true if you mean it, or do: throttle',
+      '6:35: revoke.actions[0].action.do: delete removes keys for good and nothing brings them back: add irreversible: true if you mean it, or do: throttle',
+    ],
+  },
+  'an action of OpenAI that does not say what to do': {
+    file: `version: 1
+revoke: { action: { type: openai, project: proj_a, admin_key: hunter2 } }
+`,
+    says: ['2:11: revoke.action.do: "do" is missing; expected one of delete, throttle'],
+  },
   'an address range that is none': {
     file: `version: 1
 network: { allow_private: [10.0.0.0] }
@@ -593,7 +663,9 @@ revoke:
     file: `version: 1
 revoke: { action: { type: webhok, url: hunter2, secret: hunter2 } }
 `,
-    says: ['2:27: revoke.action.type: expected one of webhook, got "webhok"; did you mean "webhook"?'],
+    says: [
+      '2:27: revoke.action.type: expected one of webhook, litellm, new_api, openai, anthropic, openrouter, unkey, queue, redis_set, got "webhok"; did you mean "webhook"?',
+    ],
   },
   'one protected key that is no list': {
     file: `version: 1
@@ -668,7 +740,7 @@ revoke: { mode: auto }
 links: { base_url: "\${NOT_SET}" }
 `,
     says: [
-      '3:19: channels.oncall.type: expected one of slack, email, webhook, got "slak"; did you mean "slack"?',
+      '3:19: channels.oncall.type: expected one of slack, email, pagerduty, teams, discord, webhook, got "slak"; did you mean "slack"?',
       '5:16: routes[0].channels[0]: no channel is named "oncal"; did you mean "oncall"? defined: oncall',
       '6:23: notify.group_wait: expected a duration such as 30s, 5m, 4h or 7d, got 5; did you mean "5s"?',
       '7:17: revoke.mode: mode auto needs revoke.action, which says how a key is revoked; or set mode: dry_run',

@@ -230,6 +230,36 @@ describe('revocation', () => {
   )
 
   test(
+    'complaint 6: a gateway that accepts the revocation and goes on taking the key is found out and called again',
+    { timeout: 120_000 },
+    async () => {
+      scenario = await Scenario.open('redis', 'mode: auto\n  grace: 10s')
+      await Promise.all([scenario.startDaemon(), scenario.startDaemon()])
+      await scenario.learn()
+      await scenario.push([theft(KEY, Date.now())])
+      const [first] = await scenario.gateway.waitFor(1, 30_000)
+      await eventually(
+        'the gateway is called again',
+        async () => {
+          await scenario?.push([theft(KEY, Date.now())])
+          return scenario?.gateway.requests[1] !== undefined
+        },
+        60_000,
+      )
+      const id = first?.headers['webhook-id']
+      expect(scenario.gateway.requests[1]?.headers['webhook-id']).toBe(`${String(id)}-2`)
+      await eventually('people are told that it is not effective', () =>
+        scenario
+          ?.webhooks()
+          .some(
+            ({ type, data }) =>
+              type === 'alert.opened' && JSON.stringify(data).includes('revoke_not_effective'),
+          ),
+      )
+    },
+  )
+
+  test(
     'in mode approve nothing is called until a person says so, and restore undoes it',
     { timeout: 90_000 },
     async () => {

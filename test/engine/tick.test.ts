@@ -1,3 +1,8 @@
+import { keySilent } from '../../src/detect/detectors/key-silent.ts'
+import { learnHour } from '../../src/detect/learn-hour.ts'
+import { emptyProfile } from '../../src/detect/profile.ts'
+import { silentFromMs } from '../../src/detect/silence.ts'
+import { NO_USAGE } from '../../src/usage/rollup.ts'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { defineDetector, type Detector } from '../../src/detect/detector.ts'
@@ -5,7 +10,7 @@ import type { DetectorName, Finding, Severity } from '../../src/detect/finding.t
 import { commonSettings } from '../../src/detect/settings.ts'
 import { tick, type DetectorFailure, type TickEngine } from '../../src/engine/tick.ts'
 import { MemoryEngineStore } from '../../src/store/memory/engine-store.ts'
-import { HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
 import { enrichedEvent, SOME_TIME_MS } from '../harness/builders.ts'
 
 const shard = { index: 0, count: 1 }
@@ -120,5 +125,31 @@ describe('a tick', () => {
     expect((await tick(engine, { shard, nowMs: closedMs + 5 * MINUTE_MS })).hoursLearnt).toBe(1)
     expect((await tick(engine, { shard, nowMs: closedMs + 6 * MINUTE_MS })).hoursLearnt).toBe(0)
     expect((await engine.store.profiles(['key-1'])).get('key-1')?.learnedUntilMs).toBe(closedMs)
+  })
+
+  test('tells of a key that has gone silent, but not while no key at all is in use', async () => {
+    const engine = engineOf([keySilent], {
+      settingsFor: () => new Map([['key_silent', keySilent.settings.parse({}) as never]]),
+    })
+    const startMs = SOME_TIME_MS - 14 * DAY_MS
+    let profile = emptyProfile({ keyId: 'steady', firstSeenMs: startMs, timeZone: 'UTC' })
+    for (let hourMs = startMs; hourMs < SOME_TIME_MS; hourMs += HOUR_MS) {
+      const rollup = {
+        ...NO_USAGE,
+        keyId: 'steady',
+        bucketMs: hourMs,
+        model: 'gpt-4o',
+        country: 'US',
+        requests: 9,
+      }
+      profile = learnHour(profile, { hourMs, rollups: [rollup], suspect: false }, 'UTC')
+    }
+    await engine.store.saveProfiles([profile])
+    const silentMs = silentFromMs(profile) ?? NaN
+    expect((await tick(engine, { shard, nowMs: silentMs })).opened).toEqual([])
+    engine.store.add(enrichedEvent({ keyId: 'other', timestampMs: silentMs }))
+    expect((await tick(engine, { shard, nowMs: silentMs + 10_000 })).opened).toMatchObject([
+      { keyId: 'steady', detector: 'key_silent', severity: 'info' },
+    ])
   })
 })

@@ -1,24 +1,32 @@
 import { onTestFinished } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
 import type { HttpMetrics } from '../../src/http/metrics.ts'
-import { type HttpServerParts, startHttpServer } from '../../src/http/server.ts'
+import { type ApiParts, type HttpServerParts, startHttpServer } from '../../src/http/server.ts'
 import type { JobQueue } from '../../src/queue/queues.ts'
 import { Secret } from '../../src/secret.ts'
+import type { ChannelStateStore } from '../../src/store/channel-state-store.ts'
 import type { OperatorStore } from '../../src/store/operator-store.ts'
 import type { RevocationStore } from '../../src/store/revocation-store.ts'
+import type { SilenceStore } from '../../src/store/silence-store.ts'
+import { DAY_MS } from '../../src/usage/duration.ts'
 import { SOME_TIME_MS } from '../harness/builders.ts'
 
 export const TOKEN = 'a-token-of-the-first-operator'
 export const HASH_KEY = Buffer.alloc(32, 7)
+export const LINK_KEY = Buffer.alloc(32, 9)
 
 /** What one test needs different from the usual. */
 export interface ApiOptions {
   readonly events?: JobQueue
   readonly operators?: OperatorStore
   readonly revocations?: RevocationStore
+  readonly channels?: ApiParts['channels']
+  readonly channelStates?: ChannelStateStore
+  readonly silences?: SilenceStore
   readonly backlogMax?: number
   readonly checks?: HttpServerParts['checks']
   readonly tokens?: readonly string[]
+  readonly settingsFor?: NonNullable<ApiParts['settingsFor']>
   readonly clock?: ManualClock
   readonly withoutApi?: boolean
 }
@@ -87,8 +95,15 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
           events: options.events ?? unused<JobQueue>(),
           operators: options.operators ?? unused<OperatorStore>(),
           revocations: options.revocations ?? unused<RevocationStore>(),
+          silences: options.silences ?? unused<SilenceStore>(),
+          silenceMaxMs: () => 30 * DAY_MS,
+          safeForMs: () => 90 * DAY_MS,
           backlogMax: options.backlogMax ?? 1_000,
           hashKey: HASH_KEY,
+          ...(options.settingsFor === undefined ? {} : { settingsFor: options.settingsFor }),
+          linkKey: LINK_KEY,
+          channels: options.channels ?? (() => []),
+          channelStates: options.channelStates ?? unused<ChannelStateStore>(),
         },
   })
   onTestFinished(async () => server.close())

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { systemClock } from '../../src/clock.ts'
+import { ManualClock, systemClock } from '../../src/clock.ts'
+import { parseConfig } from '../../src/config/load.ts'
+import { settingsFor } from '../../src/config/overrides.ts'
 import { learnHour } from '../../src/detect/learn-hour.ts'
 import { emptyProfile } from '../../src/detect/profile.ts'
 import { type Database, openDatabase } from '../../src/store/postgres/database.ts'
@@ -68,6 +70,40 @@ describe('GET /keys/{key_id}', () => {
     expect(json.profile.usual_volume.by_hour_of_week).toHaveLength(168)
     expect(json.profile.usual_hours.by_hour_of_week).toHaveLength(168)
     expect(json.profile.usual_volume.requests_per_day).toBeGreaterThan(0)
+  })
+
+  test('says which detectors still learn the key and what is missing, and from which score on the others warn', async () => {
+    const settings = parseConfig(
+      'version: 1\ndetectors: { volume_spike: { min_history: 1h } }',
+      'alerts.yaml',
+      {},
+    )
+    const { json } = await (
+      await startApi({
+        operators: createOperatorStore(database),
+        revocations: createRevocationStore(database),
+        clock: new ManualClock(nowMs),
+        settingsFor: settingsFor(settings),
+      })
+    ).call('/api/v1/keys/key-1')
+    const detectors = json.detectors as Record<string, unknown>[]
+    const of = (name: string) => detectors.find(({ detector }) => detector === name)
+    expect(of('unusual_hour')).toMatchObject({
+      state: 'learning',
+      missing: [
+        { what: 'days the key has been known', needed: 'at least 7d' },
+        { what: 'requests learnt', observed: 40, needed: 'at least 50' },
+      ],
+    })
+    expect(of('volume_spike')).toEqual({
+      detector: 'volume_spike',
+      state: 'judging',
+      missing: [],
+      score_for_warning: 2.9,
+      false_alerts_per_100_key_days: 0.125,
+      tail_scale: 2,
+    })
+    expect(of('key_age')).toMatchObject({ state: 'off' })
   })
 
   test('has no profile while nothing was learnt', async () => {

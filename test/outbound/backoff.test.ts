@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { DELIVERY_SCHEDULE } from '../../src/notify/deliver.ts'
 import { retryDelayMs } from '../../src/outbound/backoff.ts'
-import { REVOCATION_SCHEDULE } from '../../src/respond/respond.ts'
+import { REVOCATION_SCHEDULE } from '../../src/respond/call-revoker.ts'
 
 const HOUR_MS = 3_600_000
 

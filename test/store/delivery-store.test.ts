@@ -77,6 +77,17 @@ describe('claims', () => {
   })
 })
 
+test('a claim that is renewed lasts, and ends soon after its sender does', async () => {
+  await tenMessages()
+  const [first] = await claim(DUE, 1)
+  await store.renew([first?.id ?? ''], DUE + 2 * LEASE_MS)
+  expect((await claim(DUE + 2 * LEASE_MS - 1)).map(({ id }) => id)).not.toContain(first?.id)
+  expect((await claim(DUE + 2 * LEASE_MS)).map(({ id }) => id)).toEqual([first?.id])
+  await store.settle(first?.id ?? '', { kind: 'delivered', receipt: 'ok' }, DUE)
+  await store.renew([first?.id ?? ''], DUE)
+  expect((await claim(DUE + 2 * LEASE_MS)).map(({ id }) => id)).not.toContain(first?.id)
+})
+
 describe('a message', () => {
   test('that was delivered, or has failed for good, is not sent again', async () => {
     await tenMessages()

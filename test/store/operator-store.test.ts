@@ -97,6 +97,7 @@ describe('an alert', () => {
     ])
     expect(detail?.deliveries).toMatchObject([
       { channel: 'oncall', type: 'alert.opened', state: 'pending', attempts: 0 },
+      { channel: 'oncall', type: 'alert.acknowledged', state: 'pending', attempts: 0 },
     ])
     expect(await auditOfKey(db, 'key-1', 9)).toMatchObject([
       { action: 'alert.acknowledged', actor: 'ann', subject: id },

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openDatabase, type Database } from '../../src/store/postgres/database.ts'
 import { auditOfKey } from '../../src/store/postgres/audit.ts'
+import type { ClaimedDelivery } from '../../src/store/delivery-store.ts'
 import { createDeliveryStore } from '../../src/store/postgres/delivery-store.ts'
 import { createEngineStore } from '../../src/store/postgres/engine-store.ts'
 import { createRevocationStore } from '../../src/store/postgres/revocation-store.ts'
@@ -44,7 +45,12 @@ const messages = async () => {
 }
 const deliver = async (nowMs: number) => {
   const deliveries = createDeliveryStore(db)
-  const claimed = await deliveries.claimDue({ nowMs, limit: 100, leaseMs: LEASE_MS })
+  const claimed: ClaimedDelivery[] = []
+  for (;;) {
+    const some = await deliveries.claimDue({ nowMs, limit: 100, leaseMs: LEASE_MS })
+    if (some.length === 0) break
+    claimed.push(...some)
+  }
   for (const { id } of claimed) await deliveries.settle(id, { kind: 'delivered', receipt: 'ok' }, nowMs)
   return claimed
 }

@@ -1,13 +1,15 @@
 import { schedule } from 'node-cron'
-import { DETECTORS } from '../../detect/registry.ts'
 import type { TickEngine, TickReport } from '../../engine/tick.ts'
-import { startResponding } from '../../respond/respond.ts'
 import { createEngineStore } from '../../store/postgres/engine-store.ts'
+import { keyStandings } from '../../store/postgres/key-standing.ts'
 import { runRetention } from '../../store/postgres/retention.ts'
+import { clearSelfAlerts } from '../../store/postgres/self-alert-store.ts'
 import { claimTick } from '../../store/postgres/tick-claim.ts'
+import { noteTickSuccess } from '../../store/postgres/tick-success.ts'
 import { runTicks } from '../run-ticks.ts'
 import { SILENT } from '../schedule.ts'
 import type { Part, PartContext } from './part.ts'
+import { startResponse } from './response.ts'
 
 /** Once an hour, at a minute at which little else begins. Most runs find nothing to do. */
 const RETENTION_SCHEDULE = '17 * * * *'
@@ -15,33 +17,21 @@ const RETENTION_SCHEDULE = '17 * * * *'
 /** The role `detect`: ticks, decisions about keys and calls to the gateway, and the daily clearing out. */
 export function startDetect(context: PartContext): Part {
   const { session, live, clock, log, metrics } = context
-  const responding = startResponding({
-    revocations: session.revocations,
-    revoker: () => live.revoker,
-    settings: () => live.config.revoke,
-    clock,
-    log,
-    onDecided: (decided) => {
-      for (const { state } of decided) metrics.engine.revocation(state)
-      if (decided.length > 0) context.alertsChanged()
-    },
-    onOutcome: ({ state }, { kind }) => {
-      if (kind === 'done') metrics.engine.revocation(state === 'restoring' ? 'restored' : 'revoked')
-      if (kind === 'failed') metrics.engine.revocation('failed')
-      context.alertsChanged()
-    },
-  })
-  context.onAlertsChanged(() => responding.wake())
   const engine = engineOf(context)
+  const response = startResponse(context, engine.store)
   const ticks = runTicks({
     queues: session.backends.queues,
     clock,
     settings: () => live.config.schedule,
     engine: () => ({ ...engine, ...live.tick }),
     claim: (shard, slotMs) => claimTick(session.database, shard, slotMs),
-    onTick: (report, durationMs) => {
+    onTick: (report, { shard, startedMs, durationMs }) => {
       metrics.engine.tick(durationMs / 1_000, clock.nowMs())
       tell(context, report)
+      noteTickSuccess(session.database, shard, startedMs).catch((error: unknown) => {
+        // The tick has done its work; that the note is missing makes the self-watch look again.
+        log.debug({ err: error }, 'the end of a tick could not be noted')
+      })
     },
     onError: (error) => {
       metrics.engine.tickFailed()
@@ -53,7 +43,7 @@ export function startDetect(context: PartContext): Part {
     stop: async () => {
       await clearing.stop()
       await ticks.stop()
-      await responding.stop()
+      await response.stop()
     },
   }
 }
@@ -63,13 +53,16 @@ function engineOf({
   learnSettleMs,
   log,
   metrics,
-}: PartContext): Pick<TickEngine, 'store' | 'detectors' | 'onDetectorError'> {
+  watch,
+}: PartContext): Pick<TickEngine, 'store' | 'standings' | 'detectors' | 'isBlind' | 'onDetectorError'> {
   return {
     store: createEngineStore(
       session.database,
       learnSettleMs === undefined ? {} : { settleMs: learnSettleMs },
     ),
-    detectors: DETECTORS,
+    standings: (nowMs) => keyStandings(session.database, nowMs),
+    detectors: watch.detectors,
+    isBlind: () => watch.isBlind(),
     onDetectorError: ({ detector, keyId, error }) => {
       metrics.engine.detectorFailed(detector)
       log.error(
@@ -100,6 +93,11 @@ function startRetention({ session, live, clock, log }: PartContext): { stop(): P
   const run = async (): Promise<void> => {
     try {
       const cleared = await runRetention(session.database, live.config.retention, clock.nowMs())
+      // By the replica that did the rest as well.
+      if (cleared !== undefined) {
+        const before = new Date(clock.nowMs() - live.config.retention.deliveriesMs)
+        await clearSelfAlerts(session.database, before)
+      }
       log.debug({ cleared }, 'retention')
     } catch (error) {
       log.warn({ err: error }, 'retention failed; it is tried again within the hour')

@@ -1,6 +1,7 @@
 import { startHttpServer, type ApiParts } from '../../http/server.ts'
 import { pingDatabase } from '../../store/postgres/database.ts'
 import { keyHashSecret } from '../../store/postgres/key-hash-secret.ts'
+import { linkKey } from '../../store/postgres/link-key.ts'
 import { apiTokens } from '../api-tokens.ts'
 import type { Part, PartContext } from './part.ts'
 
@@ -41,20 +42,27 @@ export async function startHttp(context: PartContext, role: 'api' | undefined): 
   }
 }
 
-async function apiOf({ session, environment }: PartContext): Promise<{
+async function apiOf({ session, environment, live }: PartContext): Promise<{
   readonly parts: ApiParts
   readonly tokenFile: string | undefined
 }> {
-  const { backends, database, operators, revocations } = session
+  const { backends, database, operators, revocations, silences, channelStates } = session
   const { tokens, file } = await apiTokens(environment.apiTokens, backends.dataDir)
   return {
     parts: {
       tokens,
       operators,
       revocations,
+      silences,
+      linkKey: await linkKey(database),
+      channelStates,
+      channels: () => [...live.config.channels].map(([name, { type }]) => ({ name, type })),
+      silenceMaxMs: () => live.config.notify.silenceMaxMs,
+      safeForMs: () => live.config.notify.safeForMs,
       events: backends.queues.queue(environment.queueName),
       backlogMax: BACKLOG_MAX,
       hashKey: await keyHashSecret(database),
+      settingsFor: (key) => live.tick.settingsFor(key),
     },
     tokenFile: file,
   }

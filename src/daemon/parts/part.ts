@@ -2,6 +2,7 @@ import type { DaemonOptions } from '../daemon.ts'
 import type { LiveConfig } from '../live-config.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Session } from '../session.ts'
+import type { Watch } from './watch.ts'
 
 /** A role that runs. */
 export interface Part {
@@ -16,6 +17,8 @@ export interface PartContext extends DaemonOptions {
   readonly session: Session
   readonly live: LiveConfig
   readonly metrics: Metrics
+  /** How keyhound itself fares. */
+  readonly watch: Watch
   /** Registers a loop that looks at the outbox or at open alerts: woken at once instead of at its next turn. */
   readonly onAlertsChanged: (wake: () => void) => void
   readonly alertsChanged: () => void

@@ -34,6 +34,16 @@ const listQuery = z.object({
   cursor: storableText(1_000).optional(),
 })
 const actBody = z.object({ note: storableText(NOTE_MAX).nullish() }).optional()
+const acknowledgeBody = z
+  .object({
+    note: storableText(NOTE_MAX).nullish(),
+    until: z.iso
+      .datetime({ offset: true, error: 'expected a time such as 2026-03-02T22:00:00Z' })
+      .transform((text) => new Date(text))
+      .nullish(),
+    whole_incident: z.boolean().nullish(),
+  })
+  .optional()
 
 /** The alerts: list, one, acknowledge, resolve. */
 export function alertRoutes(app: FastifyInstance, { operators, clock }: AlertRoutesParts): void {
@@ -69,7 +79,23 @@ export function alertRoutes(app: FastifyInstance, { operators, clock }: AlertRou
       return alertToJson(alert)
     }
   }
-  addRoute(app, '/alerts/:id/acknowledge', { POST: act((id, given) => operators.acknowledge(id, given)) })
+  addRoute(app, '/alerts/:id/acknowledge', {
+    POST: async (request) => {
+      const body = valid(acknowledgeBody, request.body ?? undefined, 'Body') ?? {}
+      const nowMs = clock.nowMs()
+      if (body.until != null && body.until.getTime() <= nowMs)
+        throw new Problem(400, 'Body: until: must be later than now.')
+      const alert = await operators.acknowledge(alertId(request), {
+        actor: actorOf(request),
+        note: body.note ?? undefined,
+        nowMs,
+        until: body.until ?? undefined,
+        wholeIncident: body.whole_incident ?? false,
+      })
+      if (alert === undefined) throw noSuchAlert()
+      return alertToJson(alert)
+    },
+  })
   addRoute(app, '/alerts/:id/resolve', { POST: act((id, given) => operators.resolve(id, given)) })
 }
 
@@ -90,13 +116,13 @@ async function listOrRefuse(
 const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i
 
 /** What is no UUID names no alert; the database would call it an error. */
-function alertId(request: FastifyRequest): string {
+export function alertId(request: FastifyRequest): string {
   const { id } = request.params as { id: string }
   if (!UUID.test(id)) throw noSuchAlert()
   return id.toLowerCase()
 }
 
-function noSuchAlert(): Problem {
+export function noSuchAlert(): Problem {
   return new Problem(404, 'There is no alert with this id.')
 }
 
@@ -112,6 +138,9 @@ function alertDetailToJson({ alert, deliveries, history }: AlertDetail): object 
       due_at: delivery.dueAt.toISOString(),
       delivered_at: delivery.deliveredAt?.toISOString() ?? null,
       last_error: delivery.lastError ?? null,
+      receipt: delivery.receipt ?? null,
+      instead_of: delivery.insteadOf ?? null,
+      channel_broken_since: delivery.channelBrokenAt?.toISOString() ?? null,
     })),
     history: history.map(({ at, change, actor, note }) => ({
       at: at.toISOString(),

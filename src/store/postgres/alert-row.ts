@@ -19,6 +19,13 @@ export function toAlert(row: Selectable<AlertTable>): Alert {
     occurrences: row.occurrences,
     summary: row.summary,
     evidence: row.evidence,
+    cleanEvaluations: row.clean,
+    announcedAt: row.announced_at ?? undefined,
+    silencedBy: row.silenced_by ?? undefined,
+    acknowledgedUntil: row.acknowledged_until ?? undefined,
+    releasedAt: row.released_at ?? undefined,
+    releaseReason: row.release_reason ?? undefined,
+    verdict: row.verdict ?? undefined,
   }
 }
 
@@ -32,5 +39,8 @@ export function toIncident(row: Selectable<IncidentTable>): Incident {
     announcedSeverity: row.announced_severity ?? undefined,
     lastAnnouncedAt: row.last_announced_at ?? undefined,
     announcements: row.announcements,
+    toldAt: row.told_at ?? undefined,
+    repeats: row.repeats,
+    escalatedMs: row.escalated_ms,
   }
 }

@@ -4,10 +4,12 @@ import type { Alert } from '../../alert/alert.ts'
 import { triage, type Triage } from '../../alert/triage.ts'
 import { severityRank, type Finding } from '../../detect/finding.ts'
 import type { AnnouncementPlanner, TickDecisions, TickOutcome } from '../engine-store.ts'
+import { absorbExpected } from './absorb-expected.ts'
 import { toAlert } from './alert-row.ts'
-import { announceIncidents, emptyIncidents } from './announce-incidents.ts'
+import { announceIncidents, dueIncidents } from './announce-incidents.ts'
 import type { Database } from './database.ts'
 import { lock } from './lock.ts'
+import { applyMoves, dueMoves } from './move-alerts.ts'
 import type { AlertHistoryTable, AlertTable } from './tables.ts'
 
 const ACTOR = 'keyhound'
@@ -21,22 +23,62 @@ export async function commitTick(
   decisions: TickDecisions,
   plan: AnnouncementPlanner,
 ): Promise<TickOutcome> {
+  await countClean(db, decisions.clean ?? [])
+  await holdAlerts(db, decisions)
   const idle = decisions.findings.length === 0 && decisions.resolved.length === 0
-  // An operator may have resolved the last alert of an incident: that is told at the next tick, findings or not.
-  if (idle && (await emptyIncidents(db)).length === 0) return { opened: [], escalated: [], resolved: [] }
+  if (idle && !(await isAnythingDue(db, decisions))) return { opened: [], escalated: [], resolved: [] }
   return db.transaction().execute(async (trx) => {
     await lock(trx, 'alerting')
     const { opening, updating } = sortFindings(decisions, await openAlertsOf(trx, decisions.findings))
-    const opened = await openAlerts(trx, opening, decisions.nowMs)
+    const opened = await openAlerts(trx, await absorbExpected(trx, opening, decisions), decisions.nowMs)
     const updated = await updateAlerts(trx, updating, decisions.nowMs)
     const resolved = await resolveAlerts(trx, decisions)
     const escalated = updated.filter((alert) => updating.get(alert.id)?.escalates === true)
     await writeHistory(trx, { opened, escalated, resolved }, decisions.nowMs)
-    const touched = [...opened, ...updated, ...resolved].map((alert) => alert.incidentId)
-    const incidentIds = [...new Set([...touched, ...(await emptyIncidents(trx))])]
+    const moves = await dueMoves(trx, { mutes: decisions.mutes ?? [], nowMs: decisions.nowMs })
+    await applyMoves(trx, moves, new Date(decisions.nowMs))
+    const touched = [...opened, ...updated, ...resolved, ...moves.map(({ alert }) => alert)]
+    const incidentIds = [
+      ...new Set([
+        ...touched.map((alert) => alert.incidentId),
+        ...(await dueIncidents(trx, decisions.nowMs)),
+      ]),
+    ]
     await announceIncidents(trx, incidentIds, { plan, nowMs: decisions.nowMs })
     return { opened, escalated, resolved }
   })
+}
+
+/**
+ * What falls due without a finding: an operator resolved the last alert of an incident, a silence, a window or an
+ * acknowledgement ended, a repeat or an escalation is due. Asked at every tick; the lock is taken only for what there is.
+ */
+async function isAnythingDue(db: Database, { mutes = [], nowMs }: TickDecisions): Promise<boolean> {
+  return (await dueIncidents(db, nowMs)).length > 0 || (await dueMoves(db, { mutes, nowMs })).length > 0
+}
+
+/**
+ * Counts the evaluations that did not find an alert. Without the alerting lock, at every tick: a row that somebody holds
+ * is left out (no deadlock), which costs it one count.
+ */
+async function countClean(db: Database, alertIds: readonly string[]): Promise<void> {
+  if (alertIds.length === 0) return
+  await sql`
+    with mine as (
+      select id from alert where id = any(${[...alertIds]}::uuid[]) and status <> 'resolved' for update skip locked
+    )
+    update alert as a set clean = a.clean + 1 from mine where a.id = mine.id`.execute(db)
+}
+
+/** Seen, and so not clean; `greatest`, because a tick may be committed late. Left out like `countClean`, for one tick. */
+async function holdAlerts(db: Database, { held = [], nowMs }: TickDecisions): Promise<void> {
+  if (held.length === 0) return
+  await sql`
+    with mine as (
+      select id from alert where id = any(${[...held]}::uuid[]) and status <> 'resolved' for update skip locked
+    )
+    update alert as a set clean = 0, last_seen_at = greatest(a.last_seen_at, ${new Date(nowMs)})
+    from mine where a.id = mine.id`.execute(db)
 }
 
 interface Opening {
@@ -138,8 +180,10 @@ async function updateAlerts(
   const { rows } = await sql<Selectable<AlertTable>>`
     update alert as a set
       severity = u.severity,
-      -- What was acknowledged was milder: the alert is up again.
-      status = case when u.escalates then 'firing' else a.status end,
+      -- What was acknowledged was milder: the alert is up again. Whether a silence covers it now is decided next.
+      status = case when u.escalates and a.status = 'acknowledged' then 'firing' else a.status end,
+      acknowledged_until = case when u.escalates then null else a.acknowledged_until end,
+      clean = 0,
       summary = u.summary,
       evidence = u.evidence,
       last_seen_at = greatest(a.last_seen_at, ${new Date(nowMs)}),

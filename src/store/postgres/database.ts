@@ -74,8 +74,11 @@ function translating(pool: pg.Pool): PostgresPool {
     async connect(): Promise<PostgresPoolClient> {
       const client = await pool.connect().catch(rethrow)
       return {
-        query: (text: string, parameters: readonly unknown[]) =>
-          client.query(text, [...parameters]).catch(rethrow),
+        query: (text: string, parameters: readonly unknown[]) => {
+          const name = PREPARED.exec(text)?.[1]
+          const values = [...parameters]
+          return client.query(name === undefined ? { text, values } : { name, text, values }).catch(rethrow)
+        },
         release: () => {
           client.release()
         },
@@ -85,6 +88,13 @@ function translating(pool: pg.Pool): PostgresPool {
       await pool.end()
     },
   }
+}
+
+const PREPARED = /^\/\* prepared: (\w+) \*\//
+
+/** Marks a statement to be parsed and planned once in each connection, under a name that no other statement has. */
+export function prepared(name: string, text: string): string {
+  return `/* prepared: ${name} */${text}`
 }
 
 function rethrow(error: unknown): never {

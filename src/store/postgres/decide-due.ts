@@ -1,20 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import { sql, type Selectable } from 'kysely'
-import type { KeyAttributes } from '../../usage/event.ts'
-import { HOUR_MS } from '../../usage/duration.ts'
 import type { PolicyDecision, PolicyFacts, Revocation } from '../revocation-store.ts'
-import { toAlert } from './alert-row.ts'
 import { appendAudit } from './audit.ts'
 import type { Database } from './database.ts'
-import { keyAttributes } from './key-row.ts'
+import { firstAbuseAt } from './first-abuse.ts'
+import { fleetFacts } from './fleet-facts.ts'
+import { writeHalt } from './halts.ts'
 import { lock } from './lock.ts'
-import { readRevocations, standingOf } from './revocation-row.ts'
+import { POLICY, policyFacts } from './policy-facts.ts'
+import { readRevocations } from './revocation-row.ts'
 import { tellIncident } from './tell-incident.ts'
 import type { AlertTable, RevocationTable } from './tables.ts'
 
-const POLICY = 'policy'
 /** Judged in one transaction; the rest of a flood in the next. */
-const ALERTS_PER_ROUND = 200
+const ALERTS_PER_ROUND = 100
 
 type Decide = (facts: PolicyFacts) => PolicyDecision
 
@@ -25,20 +24,22 @@ export async function decideDue(db: Database, decide: Decide, nowMs: number): Pr
   return db.transaction().execute(async (trx) => {
     await lock(trx, 'alerting')
     const alerts = await undecided(trx, ALERTS_PER_ROUND)
-    const keys = await keyAttributes(
-      trx,
-      alerts.map((alert) => alert.key_id),
-    )
+    let fleet = await fleetFacts(trx, nowMs)
     const written: Selectable<RevocationTable>[] = []
     for (const row of alerts) {
-      const key = keys.get(row.key_id) ?? { keyId: row.key_id, teamId: undefined, environment: undefined }
-      const decision = decide(await factsOf(trx, { row, key, nowMs }))
+      const facts = await policyFacts(trx, { row, fleet, nowMs })
+      const decision = decide(facts)
       await trx
         .updateTable('alert')
         .set({ decided_severity: row.severity })
         .where('id', '=', row.id)
         .execute()
-      if (decision.kind !== 'none') written.push(await writeDecision(trx, { row, decision, nowMs }))
+      if (decision.kind === 'none') continue
+      if (decision.kind === 'refused' && decision.halt !== undefined) {
+        const halt = await writeHalt(trx, { ...decision.halt, actor: POLICY, nowMs })
+        if (!fleet.halts.some(({ id }) => id === halt.id)) fleet = { ...fleet, halts: [...fleet.halts, halt] }
+      }
+      written.push(await writeDecision(trx, { facts, decision }))
     }
     return readRevocations(trx, written)
   })
@@ -57,50 +58,31 @@ async function undecided(db: Database, limit: number): Promise<Selectable<AlertT
     .execute()
 }
 
-interface Judged {
-  readonly row: Selectable<AlertTable>
-  readonly nowMs: number
-}
-
-async function factsOf(
-  db: Database,
-  { row, key, nowMs }: Judged & { readonly key: KeyAttributes },
-): Promise<PolicyFacts> {
-  const { revoked } = await db
-    .selectFrom('revocation')
-    .select((select) => select.fn.countAll<number>().as('revoked'))
-    .where('actor', '=', POLICY)
-    .where('created_at', '>', new Date(nowMs - HOUR_MS))
-    // One that was restored since was a revocation all the same.
-    .where('state', 'in', ['pending', 'revoked', 'failed', 'restoring', 'restored'])
-    .executeTakeFirstOrThrow()
-  return {
-    alert: toAlert(row),
-    key,
-    nowMs,
-    revokedLastHour: revoked,
-    standing: (await standingOf(db, row.key_id))?.state,
-  }
-}
-
 async function writeDecision(
   db: Database,
-  { row, decision, nowMs }: Judged & { readonly decision: Exclude<PolicyDecision, { kind: 'none' }> },
+  {
+    facts: { alert, strikes, nowMs },
+    decision,
+  }: { readonly facts: PolicyFacts; readonly decision: Exclude<PolicyDecision, { kind: 'none' }> },
 ): Promise<Selectable<RevocationTable>> {
   const now = new Date(nowMs)
   const revocation = await db
     .insertInto('revocation')
     .values({
       id: randomUUID(),
-      key_id: row.key_id,
-      alert_id: row.id,
-      incident_id: row.incident_id,
+      key_id: alert.keyId,
+      alert_id: alert.id,
+      incident_id: alert.incidentId,
       state: decision.kind,
       reason: decision.reason,
       actor: POLICY,
+      by_policy: true,
       created_at: now,
       updated_at: now,
       due_at: now,
+      first_abuse_at: (await firstAbuseAt(db, alert)) ?? null,
+      strikes: strikes?.count ?? 0,
+      halt: decision.kind === 'refused' ? (decision.halt?.cause ?? null) : null,
     })
     .returningAll()
     .executeTakeFirstOrThrow()
@@ -109,9 +91,9 @@ async function writeDecision(
       at: now,
       actor: POLICY,
       action: `revocation.${decision.kind}`,
-      keyId: row.key_id,
+      keyId: alert.keyId,
       subject: revocation.id,
-      detail: { alert: row.id, reason: decision.reason },
+      detail: { alert: alert.id, reason: decision.reason },
     },
   ])
   if (decision.kind === 'proposed') {

@@ -15,6 +15,10 @@ const LOCKS = {
   retention: 2,
   /** Held while a partition is made. */
   partitions: 3,
+  /** Held by whatever changes self-alerts. */
+  selfWatch: 4,
+  /** Held by the one replica that makes the digest. */
+  digest: 5,
 } as const
 export type LockName = keyof typeof LOCKS
 

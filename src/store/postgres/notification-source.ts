@@ -1,11 +1,12 @@
 import type { Selectable } from 'kysely'
 import type { Alert } from '../../alert/alert.ts'
-import { byWorst } from '../../alert/announce.ts'
+import { byWorst, isHeard } from '../../alert/announce.ts'
 import type { Notification, ResponseState } from '../../alert/notification.ts'
 import { toAlert } from './alert-row.ts'
 import type { Database } from './database.ts'
 import { incidentTraffic } from './incident-traffic.ts'
 import { keyAttributes } from './key-row.ts'
+import { containmentOf } from './revocation-row.ts'
 import type { DeliveryTable, RevocationTable } from './tables.ts'
 
 /**
@@ -34,13 +35,21 @@ export async function readNotification(
     type: delivery.type,
     at: delivery.created_at,
     lead,
-    others: alerts.filter((alert) => alert !== lead),
+    others: alerts.filter((alert) => alert !== lead && isHeard(alert)),
     key: keys.get(lead.keyId) ?? { keyId: lead.keyId, teamId: undefined, environment: undefined },
     traffic: await incidentTraffic(db, lead.keyId, {
       firstAlertMs: Math.min(...alerts.map((alert) => alert.openedAt.getTime())),
       untilMs: Math.min(nowMs, endMs(alerts)),
     }),
-    response: revocation === undefined ? { kind: 'none' } : toResponse(revocation),
+    response:
+      revocation === undefined
+        ? { kind: 'none' }
+        : toResponse(
+            revocation,
+            alerts.find(({ id }) => id === revocation.alert_id),
+          ),
+    ...(delivery.reason === null ? {} : { reason: delivery.reason }),
+    ...(delivery.instead_of === null ? {} : { insteadOf: delivery.instead_of }),
   }
 }
 
@@ -68,15 +77,19 @@ async function revocationOf(
   if (ofIncident !== undefined) return ofIncident
   return newest
     .where('key_id', '=', alerts[0]?.keyId ?? '')
-    .where('state', 'in', ['proposed', 'pending', 'revoked', 'restoring'])
+    .where('state', 'in', ['proposed', 'pending', 'revoked', 'confirmed', 'restoring'])
     .executeTakeFirst()
 }
 
-function toResponse(revocation: Selectable<RevocationTable>): ResponseState {
+function strikesOf({ strikes }: Selectable<RevocationTable>): { readonly strikes?: number } {
+  return strikes === 0 ? {} : { strikes }
+}
+
+function toResponse(revocation: Selectable<RevocationTable>, alert: Alert | undefined): ResponseState {
   const { id: revocationId, state, updated_at: at } = revocation
   switch (state) {
     case 'dry_run':
-      return { kind: 'would_revoke' }
+      return { kind: 'would_revoke', ...strikesOf(revocation) }
     case 'refused':
       return { kind: 'refused', reason: revocation.reason }
     case 'failed':
@@ -85,9 +98,19 @@ function toResponse(revocation: Selectable<RevocationTable>): ResponseState {
       // Revoked until the gateway has undone it.
       return { kind: 'revoked', revocationId, at }
     case 'proposed':
+      return { kind: state, revocationId, ...strikesOf(revocation) }
     case 'pending':
-      return { kind: state, revocationId }
+      return { kind: state, revocationId, ...(revocation.round > 1 ? { round: revocation.round } : {}) }
     case 'revoked':
+    case 'confirmed':
+      return {
+        kind: state,
+        revocationId,
+        at: revocation.revoked_at ?? at,
+        means: revocation.means ?? undefined,
+        containment: containmentOf(revocation, alert),
+        ...strikesOf(revocation),
+      }
     case 'restored':
       return { kind: state, revocationId, at }
     default:

@@ -1,6 +1,7 @@
 import { sql, type Selectable } from 'kysely'
 import type { Alert } from '../../alert/alert.ts'
 import { systemClock, type Clock } from '../../clock.ts'
+import { storedProfile } from '../../detect/profile.ts'
 import { DAY_MS } from '../../usage/duration.ts'
 import { sumRollups } from '../../usage/key-usage.ts'
 import {
@@ -8,14 +9,14 @@ import {
   type AlertDetail,
   type AlertQuery,
   type KeyDetail,
-  type OperatorAct,
   type OperatorStore,
 } from '../operator-store.ts'
 import { toAlert } from './alert-row.ts'
-import { appendAudit } from './audit.ts'
+import { acknowledgeAlert, resolveAlert } from './change-alert.ts'
 import type { Database } from './database.ts'
+import { giveVerdict } from './give-verdict.ts'
+import { taughtAbout } from './key-standing.ts'
 import { toKey } from './key-row.ts'
-import { lock } from './lock.ts'
 import type { AlertTable } from './tables.ts'
 import { usageOfKey } from './usage-of-key.ts'
 
@@ -24,10 +25,16 @@ export function createOperatorStore(db: Database, clock: Clock = systemClock): O
   return {
     listAlerts: (query) => listAlerts(db, query),
     alert: (id) => alertDetail(db, id),
-    acknowledge: (id, act) => changeAlert(db, id, { act, to: 'acknowledged' }),
-    resolve: (id, act) => changeAlert(db, id, { act, to: 'resolved' }),
+    acknowledge: (id, act) => (isUuid(id) ? acknowledgeAlert(db, id, act) : nothing()),
+    resolve: (id, act) => (isUuid(id) ? resolveAlert(db, id, act) : nothing()),
+    giveVerdict: (id, verdict) => (isUuid(id) ? giveVerdict(db, id, verdict) : nothing()),
     key: (keyId) => keyDetail(db, keyId, clock.nowMs()),
   }
+}
+
+/** What is no UUID names no alert; the database would call it an error. */
+function nothing(): Promise<undefined> {
+  return Promise.resolve(undefined)
 }
 
 async function listAlerts(
@@ -73,11 +80,13 @@ async function alertDetail(db: Database, id: string): Promise<AlertDetail | unde
   if (row === undefined) return undefined
   const deliveries = await db
     .selectFrom('delivery')
-    .selectAll()
+    .leftJoin('channel_state', 'channel_state.channel', 'delivery.channel')
+    .selectAll('delivery')
+    .select('channel_state.broken_at as channel_broken_at')
     .where('incident_id', '=', row.incident_id)
-    .orderBy('created_at')
-    .orderBy('channel')
-    .orderBy('id')
+    .orderBy('delivery.created_at')
+    .orderBy('delivery.channel')
+    .orderBy('delivery.id')
     .execute()
   const history = await db
     .selectFrom('alert_history')
@@ -96,6 +105,9 @@ async function alertDetail(db: Database, id: string): Promise<AlertDetail | unde
       dueAt: delivery.due_at,
       deliveredAt: delivery.state === 'delivered' ? (delivery.settled_at ?? undefined) : undefined,
       lastError: delivery.last_error ?? undefined,
+      receipt: delivery.receipt ?? undefined,
+      insteadOf: delivery.instead_of ?? undefined,
+      channelBrokenAt: delivery.channel_broken_at ?? undefined,
     })),
     history: history.map((line) => ({
       at: line.at,
@@ -104,41 +116,6 @@ async function alertDetail(db: Database, id: string): Promise<AlertDetail | unde
       note: line.note ?? undefined,
     })),
   }
-}
-
-/**
- * Moves an alert on because a person says so. What is there already, or resolved, stays as it is. That the last alert of
- * an incident was resolved is told at the next tick.
- */
-async function changeAlert(
-  db: Database,
-  id: string,
-  { act, to }: { readonly act: OperatorAct; readonly to: 'acknowledged' | 'resolved' },
-): Promise<Alert | undefined> {
-  if (!isUuid(id)) return undefined
-  const now = new Date(act.nowMs)
-  return db.transaction().execute(async (trx) => {
-    await lock(trx, 'alerting')
-    const before = await trx.selectFrom('alert').selectAll().where('id', '=', id).executeTakeFirst()
-    if (before === undefined || before.status === 'resolved' || before.status === to) {
-      return before === undefined ? undefined : toAlert(before)
-    }
-    const after = await trx
-      .updateTable('alert')
-      .set(to === 'resolved' ? { status: to, resolved_at: now } : { status: to })
-      .where('id', '=', id)
-      .returningAll()
-      .executeTakeFirstOrThrow()
-    const { actor, note = null } = act
-    await trx
-      .insertInto('alert_history')
-      .values({ alert_id: id, at: now, change: to, severity: after.severity, actor, note })
-      .execute()
-    await appendAudit(trx, [
-      { at: now, actor, action: `alert.${to}`, keyId: after.key_id, subject: id, detail: { note } },
-    ])
-    return toAlert(after)
-  })
 }
 
 async function keyDetail(db: Database, keyId: string, nowMs: number): Promise<KeyDetail | undefined> {
@@ -155,7 +132,9 @@ async function keyDetail(db: Database, keyId: string, nowMs: number): Promise<Ke
     firstSeenAt: row.first_seen_at,
     lastSeenAt: await lastSeen(db, keyId, row.last_seen_at),
     lastDay: sumRollups(await usageOfKey(db, keyId, { fromMs: nowMs - DAY_MS, toMs: nowMs })),
-    profile: profile?.state,
+    profile: profile === undefined ? undefined : storedProfile(profile.state),
+    frozenAt: row.frozen_at ?? undefined,
+    taught: await taughtAbout(db, keyId, nowMs),
   }
 }
 

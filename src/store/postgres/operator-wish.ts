@@ -1,13 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import { sql, type Insertable, type Selectable } from 'kysely'
 import type { OperatorWish, Revocation } from '../revocation-store.ts'
+import { toAlert } from './alert-row.ts'
 import { appendAudit } from './audit.ts'
 import type { Database } from './database.ts'
+import { firstAbuseAt } from './first-abuse.ts'
 import { lock } from './lock.ts'
+import { strikesOf } from './policy-facts.ts'
 import { readRevocations, standingOf } from './revocation-row.ts'
 import type { RevocationTable } from './tables.ts'
 
 type Row = Selectable<RevocationTable>
+
+/** The actor of what ends by itself. */
+const TIMER = 'timer'
 
 /**
  * Revokes a key because a person says so: approves what is proposed, gives back what is under way or done, and else makes
@@ -24,10 +30,72 @@ export async function requestRevoke(db: Database, wish: OperatorWish): Promise<R
         action: 'revocation.approved',
       })
     }
-    if (standing.state !== 'restoring') return standing
+    if (standing.state !== 'restoring') return prolonged(trx, wish, standing)
     // Not the same row again: its request id has been used, and a gateway would take the new call for a repeat.
     await change(trx, wish, standing, { state: 'failed', actor: standing.actor, action: 'restore.withdrawn' })
     return insertWish(trx, wish, { state: 'pending', notBefore: standing.locked_until })
+  })
+}
+
+/** Approves the proposal of this id and no other: what has been decided since, by a person or not, stands. */
+export async function approve(
+  db: Database,
+  id: string,
+  act: Omit<OperatorWish, 'keyId'>,
+): Promise<Revocation | undefined> {
+  if (!isUuid(id)) return undefined
+  const [revocation] = await db.transaction().execute(async (trx) => {
+    await lock(trx, 'alerting')
+    const row = await trx
+      .selectFrom('revocation')
+      .selectAll()
+      .where('id', '=', id)
+      .where('state', '=', 'proposed')
+      .executeTakeFirst()
+    if (row === undefined) return []
+    const wish = { ...act, keyId: row.key_id }
+    return readRevocations(trx, [
+      await change(trx, wish, row, { state: 'pending', actor: act.actor, action: 'revocation.approved' }),
+    ])
+  })
+  return revocation
+}
+
+/** A wish for a key that is revoked already changes how long it stays so, if it says how long. */
+async function prolonged(db: Database, wish: OperatorWish, standing: Row): Promise<Row> {
+  if (wish.restoreAt === undefined) return standing
+  await audit(db, wish, { subject: standing.id, action: 'revocation.timed' })
+  return db
+    .updateTable('revocation')
+    .set({ restore_at: wish.restoreAt })
+    .where('id', '=', standing.id)
+    .returningAll()
+    .executeTakeFirstOrThrow()
+}
+
+/** Turns what was to last until now into a wish to restore: the timer's. */
+export async function restoreDue(db: Database, nowMs: number): Promise<Revocation[]> {
+  const now = new Date(nowMs)
+  const due = (trx: Database): Promise<Row[]> =>
+    trx
+      .selectFrom('revocation')
+      .selectAll()
+      .where('restore_at', '<=', now)
+      .where('state', 'in', ['revoked', 'confirmed'])
+      .where('means', '<>', 'delete')
+      .execute()
+  // Asked every second; the lock is taken only when there is something to do.
+  if ((await due(db)).length === 0) return []
+  return db.transaction().execute(async (trx) => {
+    await lock(trx, 'alerting')
+    const rows: Row[] = []
+    for (const row of await due(trx)) {
+      const wish = { keyId: row.key_id, actor: TIMER, reason: 'its time was over', nowMs }
+      rows.push(
+        await change(trx, wish, row, { state: 'restoring', actor: TIMER, action: 'restore.requested' }),
+      )
+    }
+    return readRevocations(trx, rows)
   })
 }
 
@@ -39,6 +107,10 @@ export async function requestRestore(db: Database, wish: OperatorWish): Promise<
     if (standing.state === 'restoring') return standing
     return change(trx, wish, standing, { state: 'restoring', actor: wish.actor, action: 'restore.requested' })
   })
+}
+
+function isUuid(text: string): boolean {
+  return /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(text)
 }
 
 async function inTurn(db: Database, work: (trx: Database) => Promise<Row>): Promise<Revocation> {
@@ -58,7 +130,7 @@ async function insertWish(
   const now = new Date(wish.nowMs)
   const alert = await db
     .selectFrom('alert')
-    .select(['id', 'incident_id'])
+    .selectAll()
     .where('key_id', '=', wish.keyId)
     .where('status', '<>', 'resolved')
     .orderBy(sql`array_position(array['critical', 'warning', 'info'], severity)`)
@@ -78,6 +150,9 @@ async function insertWish(
       created_at: now,
       updated_at: now,
       due_at: notBefore !== null && notBefore > now ? notBefore : now,
+      restore_at: wish.restoreAt ?? null,
+      strikes: (await strikesOf(db, wish.keyId))?.count ?? 0,
+      first_abuse_at: alert === undefined ? null : ((await firstAbuseAt(db, toAlert(alert))) ?? null),
     })
     .returningAll()
     .executeTakeFirstOrThrow()
@@ -103,6 +178,8 @@ async function change(
     updated_at: now,
     due_at: now,
     last_error: null,
+    // The timer has fired, or the wish of a person overrules it.
+    restore_at: state === 'restoring' ? null : (wish.restoreAt ?? standing.restore_at),
   }
   if (state === 'failed') set.last_error = `withdrawn by ${wish.actor}: ${wish.reason}`
   await audit(db, wish, { subject: standing.id, action })

@@ -1,9 +1,11 @@
 import type { ColumnType, Generated, GeneratedAlways } from 'kysely'
-import type { AlertStatus } from '../../alert/alert.ts'
+import type { AlertStatus, Verdict } from '../../alert/alert.ts'
 import type { NotificationType } from '../../alert/notification.ts'
+import type { Notice } from '../../alert/notice.ts'
+import type { RouteMatch } from '../../alert/route.ts'
 import type { DetectorName, Evidence, Severity } from '../../detect/finding.ts'
-import type { Profile } from '../../detect/profile.ts'
-import type { RevocationState } from '../revocation-store.ts'
+import type { StoredProfile } from '../../detect/profile.ts'
+import type { HaltCause, RevocationMeans, RevocationState } from '../revocation-store.ts'
 
 /** The tables of sql/, as kysely sees them. bigint is a number (database.ts), jsonb goes in as text and comes out parsed. */
 export interface Tables {
@@ -11,18 +13,26 @@ export interface Tables {
   alert_history: AlertHistoryTable
   api_key: ApiKeyTable
   audit: AuditTable
+  channel_state: ChannelStateTable
   delivery: DeliveryTable
+  duty: { name: string; turn_at: Date }
   incident: IncidentTable
   migration_checksum: { name: string; sha256: string }
   profile: ProfileTable
   rejected_event: RejectedEventTable
+  response_halt: ResponseHaltTable
   revocation: RevocationTable
+  self_alert: SelfAlertTable
+  self_notice: SelfNoticeTable
   setting: { name: string; value: string }
+  silence: SilenceTable
+  taught_value: TaughtValueTable
   tick_state: TickStateTable
   unlearnt_hour: { hour: Date; key_id: string; arrived_at: Generated<Date> }
   usage_event: UsageEventTable
   usage_rollup: UsageRollupTable
   usage_source: UsageSourceTable
+  verdict: VerdictTable
 }
 
 type Json<Value> = ColumnType<Value, string, string>
@@ -42,13 +52,28 @@ export interface AlertTable {
   summary: string
   evidence: Json<Evidence>
   decided_severity: Severity | null
+  clean: Generated<number>
+  announced_at: Date | null
+  acknowledged_until: Date | null
+  silenced_by: string | null
+  released_at: Date | null
+  release_reason: string | null
+  verdict: Verdict | null
 }
 
 export interface AlertHistoryTable {
   id: GeneratedAlways<number>
   alert_id: string
   at: Date
-  change: 'opened' | 'escalated' | 'acknowledged' | 'resolved'
+  change:
+    | 'opened'
+    | 'escalated'
+    | 'acknowledged'
+    | 'silenced'
+    | 'released'
+    | 'told_further'
+    | 'verdict'
+    | 'resolved'
   severity: Severity
   actor: string
   note: string | null
@@ -61,6 +86,8 @@ export interface ApiKeyTable {
   first_seen_at: Date
   last_seen_at: Date | null
   state: Generated<'active' | 'revoked'>
+  state_since: Date | null
+  frozen_at: Date | null
 }
 
 export interface AuditTable {
@@ -71,6 +98,22 @@ export interface AuditTable {
   key_id: string | null
   subject: string | null
   detail: Json<Record<string, string | null>>
+}
+
+export interface ChannelStateTable {
+  channel: string
+  free_at: Date | null
+  failing_since: Date | null
+  failures: Generated<number>
+  broken_at: Date | null
+  refused: Generated<boolean>
+  last_error: string | null
+  told_at: Date | null
+  told_on: string | null
+  telling_until: Date | null
+  probe_at: Date | null
+  probes: Generated<number>
+  last_delivered_at: Date | null
 }
 
 export interface DeliveryTable {
@@ -88,6 +131,10 @@ export interface DeliveryTable {
   settled_at: Date | null
   receipt: string | null
   last_error: string | null
+  reason: string | null
+  message_ref: string | null
+  instead_of: string | null
+  handed_over_at: Date | null
 }
 
 export interface IncidentTable {
@@ -98,12 +145,18 @@ export interface IncidentTable {
   announced_severity: Severity | null
   last_announced_at: Date | null
   announcements: Generated<number>
+  channels: Generated<string[]>
+  told_at: Date | null
+  repeats: Generated<number>
+  escalated_ms: Generated<number>
+  look_at: Date | null
 }
 
 interface ProfileTable {
   key_id: string
   learned_until: Date
-  state: Json<Profile>
+  silent_from: Date | null
+  state: Json<StoredProfile>
 }
 
 interface RejectedEventTable {
@@ -131,12 +184,96 @@ export interface RevocationTable {
   calling: 'pending' | 'restoring' | null
   receipt: string | null
   last_error: string | null
+  means: RevocationMeans | null
+  round: Generated<number>
+  first_abuse_at: Date | null
+  revoked_at: Date | null
+  effective_from: Date | null
+  confirmed_at: Date | null
+  still_used_at: Date | null
+  restore_at: Date | null
+  strikes: Generated<number>
+  memo: string | null
+  halt: HaltCause | null
+  by_policy: Generated<boolean>
+}
+
+export interface ResponseHaltTable {
+  id: string
+  cause: HaltCause
+  reason: string
+  actor: string
+  started_at: Date
+  ended_at: Date | null
+  ended_by: string | null
+}
+
+export interface SilenceTable {
+  id: string
+  matchers: Json<RouteMatch>
+  alert_id: string | null
+  starts_at: Date
+  ends_at: Date
+  created_at: Date
+  created_by: string
+  comment: string
+  expired_at: Date | null
+  expired_by: string | null
+  silenced: Generated<number>
+}
+
+export interface TaughtValueTable {
+  key_id: string
+  kind: 'country' | 'model' | 'hour' | 'volume'
+  value: string
+  level: number | null
+  taught_at: Date
+  expires_at: Date
+  verdict_id: string
 }
 
 interface TickStateTable {
   shard_count: number
   shard_index: number
   last_tick_at: Date
+  succeeded_at: Date | null
+}
+
+interface SelfAlertTable {
+  id: string
+  topic: string
+  severity: Severity
+  title: string
+  opened_at: Date
+  last_bad_at: Date
+  told_at: Date
+  closed_at: Date | null
+}
+
+export interface SelfNoticeTable {
+  id: string
+  topic: string
+  channel: string | null
+  notice: Json<Omit<Notice, 'at'> & { readonly at: string }>
+  state: Generated<'pending' | 'delivered' | 'failed'>
+  attempts: Generated<number>
+  number: GeneratedAlways<number>
+  created_at: Date
+  due_at: Date
+  locked_until: Date | null
+  settled_at: Date | null
+  receipt: string | null
+  last_error: string | null
+}
+
+export interface VerdictTable {
+  id: string
+  alert_id: string
+  key_id: string
+  verdict: Verdict
+  at: Date
+  actor: string
+  comment: string | null
 }
 
 export interface UsageEventTable {

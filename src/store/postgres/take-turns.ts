@@ -1,21 +1,20 @@
-/** Gives a function that runs work at once, but after the work that shares an identity with it. */
-export function takeTurns() {
-  const underWay = new Map<string, Promise<unknown>>()
-  return async function run<Result>(
-    identities: readonly string[],
-    work: () => Promise<Result>,
-  ): Promise<Result> {
+/**
+ * Gives a function that waits until nobody else holds any of the identities, and then holds them. What it resolves to
+ * lets go of them; call it in any case.
+ */
+export function takeTurns(): (identities: readonly string[]) => Promise<() => void> {
+  const held = new Map<string, Promise<void>>()
+  return async (identities) => {
     for (;;) {
-      const before = new Set(identities.flatMap((identity) => underWay.get(identity) ?? []))
+      const before = new Set(identities.flatMap((identity) => held.get(identity) ?? []))
       if (before.size === 0) break
-      await Promise.allSettled(before)
+      await Promise.all(before)
     }
-    const result = work()
-    for (const identity of identities) underWay.set(identity, result)
-    try {
-      return await result
-    } finally {
-      for (const identity of identities) underWay.delete(identity)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    for (const identity of identities) held.set(identity, promise)
+    return () => {
+      for (const identity of identities) held.delete(identity)
+      resolve()
     }
   }
 }

@@ -29,12 +29,21 @@ export async function tellIncident(
   if (incidentId === null) return
   const { rows } = await sql<{ channel: string }>`
     select channel
-    from delivery
-    where incident_id = ${incidentId} and type = 'alert.opened'
-    group by channel
-    having ${to === 'all'} or not exists (
+    from (
+      select channel
+      from delivery
+      where incident_id = ${incidentId} and type in ('alert.opened', 'alert.repeated')
+      union
+      -- Containment is never silenced: it is told where its alerts would have been.
+      select unnest(channels)
+      from incident
+      where id = ${incidentId} and not exists (
+        select from alert where incident_id = ${incidentId} and status not in ('silenced', 'resolved')
+      )
+    ) as told
+    where ${to === 'all'} or not exists (
       select from delivery as waiting
-      where waiting.incident_id = ${incidentId} and waiting.channel = delivery.channel
+      where waiting.incident_id = ${incidentId} and waiting.channel = told.channel
         and waiting.revocation_id is null and waiting.state = 'pending'
     )
     order by channel`.execute(db)

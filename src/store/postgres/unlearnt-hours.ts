@@ -1,4 +1,5 @@
 import { sql, type Selectable } from 'kysely'
+import { LIMIT_DETECTORS } from '../../detect/finding.ts'
 import { HOUR_MS } from '../../usage/duration.ts'
 import type { Rollup } from '../../usage/rollup.ts'
 import type { EngineStore, KeyHour } from '../engine-store.ts'
@@ -39,8 +40,16 @@ export async function unlearntHours(
       exists (
         select from alert as a
         where a.key_id = u.key_id and a.severity in ('warning', 'critical')
-          and a.opened_at < u.hour + interval '1 hour' and (a.resolved_at is null or a.resolved_at > u.hour)
-      ) as suspect
+          and a.opened_at < u.hour + interval '1 hour'
+          -- What was expected goes on after it was closed, and still is no habit. What is safe may become one.
+          and (a.resolved_at is null or greatest(a.resolved_at, case when a.verdict = 'expected' then a.last_seen_at end) > u.hour)
+          and a.verdict is distinct from 'safe'
+          and a.detector <> all(${LIMIT_DETECTORS}::text[])
+      ) as suspect,
+      (
+        (k.frozen_at is not null and k.frozen_at < u.hour + interval '1 hour')
+        or (k.state = 'revoked' and coalesce(k.state_since, '-infinity') < u.hour + interval '1 hour')
+      ) is true as frozen
     from listed as u
     left join api_key as k on k.key_id = u.key_id
     where u.arrived_at <= clock_timestamp() - ${settleMs} * interval '1 millisecond'
@@ -55,6 +64,7 @@ export async function unlearntHours(
     sources: sources[index] ?? [],
     busiestFiveMinutes: usage.get(identity(row))?.busiestFiveMinutes ?? 0,
     suspect: row.suspect,
+    ...(row.frozen ? { frozen: true } : {}),
   }))
 }
 
@@ -64,6 +74,7 @@ interface HourRow {
   team_id: string | null
   environment: string | null
   suspect: boolean
+  frozen: boolean
 }
 
 interface HourUsage {
