@@ -62,7 +62,7 @@ function findingOf(
     keyId,
     scope: '',
     severity: 'critical',
-    summary: `${keyId} is STILL USED although it was revoked at ${effectiveFrom.toISOString()}: ${successes} successful requests since ${first.toISOString()}; revoke not effective, the gateway is called again (round ${round + 1})`,
+    summary: `${keyId} is STILL USED although it was revoked at ${effectiveFrom.toISOString()}: ${successes} successful ${successes === 1 ? 'request' : 'requests'} since ${first.toISOString()}; revoke not effective, the gateway is called again (round ${round + 1})`,
     evidence: {
       metric: 'successful_requests',
       observed: successes,

@@ -6,6 +6,7 @@ import { discordChannel } from '../../src/notify/channels/discord.ts'
 import { outboundFetch } from '../../src/outbound/outbound-fetch.ts'
 import { startHttpSink, type HttpSink } from '../harness/http-sink.ts'
 import { channelContract, failureOf, openChannel, type Rig } from './channel-contract.ts'
+import { HTTP_FAILURES } from './http-failures.ts'
 import { INJECTIONS, notificationOf, poisonedWith } from './notifications.ts'
 
 const PATH = '/api/webhooks/123456789012345678/AbCdEfGhIjKlMnOpQrStUvWx-secret'
@@ -86,6 +87,7 @@ channelContract('discord', {
     }
   },
   failures: [
+    ...HTTP_FAILURES,
     {
       name: 'waits as long as Discord asks in the body of a 429',
       provoke: ({ sink }) =>
@@ -129,24 +131,6 @@ channelContract('discord', {
       provoke: ({ sink }) => sink.answerNext({ status: 502 }),
       retryable: true,
       says: '502',
-    },
-    {
-      name: 'tries again when no answer comes',
-      provoke: ({ sink }) => sink.answerNext({ delayMs: 5_000 }),
-      retryable: true,
-      says: 'no answer within',
-    },
-    {
-      name: 'tries again when the connection is cut',
-      provoke: ({ sink }) => sink.answerNext({ reset: true }),
-      retryable: true,
-      says: 'closed before an answer',
-    },
-    {
-      name: 'follows no redirect',
-      provoke: ({ sink }) => sink.answerNext({ status: 308, headers: { location: sink.url } }),
-      retryable: false,
-      says: '308',
     },
     {
       name: 'does not repeat our address when the other side quotes it',

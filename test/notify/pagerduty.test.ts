@@ -6,6 +6,7 @@ import { outboundFetch } from '../../src/outbound/outbound-fetch.ts'
 import { alertOf } from '../alert/alerts.ts'
 import { startHttpSink, type HttpSink } from '../harness/http-sink.ts'
 import { channelContract, failureOf, openChannel, type Rig } from './channel-contract.ts'
+import { HTTP_FAILURES } from './http-failures.ts'
 import { noticeOf, notificationOf, RESPONSE_OF } from './notifications.ts'
 
 const KEY = 'R0123456789abcdefghijklmnopqrstu'
@@ -53,6 +54,7 @@ channelContract('pagerduty', {
     expect(links).toEqual([])
   },
   failures: [
+    ...HTTP_FAILURES,
     {
       name: 'gives up on an event that is refused, and blames the message',
       provoke: ({ sink }) =>
@@ -94,24 +96,6 @@ channelContract('pagerduty', {
       retryable: true,
       says: `answered ${status}`,
     })),
-    {
-      name: 'tries again when no answer comes',
-      provoke: ({ sink }) => sink.answerNext({ delayMs: 5_000 }),
-      retryable: true,
-      says: 'no answer within',
-    },
-    {
-      name: 'tries again when the connection is cut',
-      provoke: ({ sink }) => sink.answerNext({ reset: true }),
-      retryable: true,
-      says: 'closed before an answer',
-    },
-    {
-      name: 'follows no redirect',
-      provoke: ({ sink }) => sink.answerNext({ status: 301, headers: { location: sink.url } }),
-      retryable: false,
-      says: '301',
-    },
   ],
 })
 

@@ -5,6 +5,7 @@ import { outboundFetch } from '../../src/outbound/outbound-fetch.ts'
 import { alertOf } from '../alert/alerts.ts'
 import { startHttpSink, type HttpSink } from '../harness/http-sink.ts'
 import { channelContract, failureOf, openChannel, type Rig } from './channel-contract.ts'
+import { HTTP_FAILURES } from './http-failures.ts'
 import { manyIncidents, noticeOf, notificationOf, RESPONSE_OF } from './notifications.ts'
 
 const TOKEN = 'xoxb-1234567890-abcdefghijklmnop'
@@ -52,7 +53,7 @@ function unescaped(text: string): string {
   return text.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&')
 }
 
-channelContract('slack bot', {
+channelContract<BotRig>('slack bot', {
   start,
   secrets: () => [TOKEN],
   checkHarmless: (rig) => {
@@ -62,6 +63,7 @@ channelContract('slack bot', {
     expect(rig.sink.requests[0]?.body.length).toBeLessThan(10_000)
   },
   failures: [
+    ...HTTP_FAILURES,
     {
       name: 'waits as long as Slack asks after 429',
       provoke: ({ sink }) =>
@@ -118,24 +120,6 @@ channelContract('slack bot', {
       provoke: ({ sink }) => sink.answerNext({ status: 200, body: '<html>sign in</html>' }),
       retryable: true,
       says: 'answered 200',
-    },
-    {
-      name: 'tries again when no answer comes',
-      provoke: ({ sink }) => sink.answerNext({ delayMs: 5_000 }),
-      retryable: true,
-      says: 'no answer within',
-    },
-    {
-      name: 'tries again when the connection is cut',
-      provoke: ({ sink }) => sink.answerNext({ reset: true }),
-      retryable: true,
-      says: 'closed before an answer',
-    },
-    {
-      name: 'follows no redirect',
-      provoke: ({ sink }) => sink.answerNext({ status: 308, headers: { location: sink.url } }),
-      retryable: false,
-      says: '308',
     },
     {
       name: 'does not repeat our token when the other side quotes it',

@@ -7,6 +7,7 @@ import { slackChannel } from '../../src/notify/channels/slack.ts'
 import { outboundFetch } from '../../src/outbound/outbound-fetch.ts'
 import { startHttpSink, type HttpSink } from '../harness/http-sink.ts'
 import { channelContract, failureOf, openChannel, type Rig } from './channel-contract.ts'
+import { HTTP_FAILURES } from './http-failures.ts'
 import { INJECTIONS, notificationOf, poisonedWith } from './notifications.ts'
 
 const PATH = '/services/T00000001/B00000002/abcdefghijklmnopqrstuvwx'
@@ -40,6 +41,7 @@ channelContract('slack', {
     expect(sink.requests[0]?.body.length).toBeLessThan(10_000)
   },
   failures: [
+    ...HTTP_FAILURES,
     {
       name: 'waits as long as Slack asks after 429',
       provoke: ({ sink }) =>
@@ -93,24 +95,6 @@ channelContract('slack', {
       provoke: ({ sink }) => sink.answerNext({ status: 404, body: `Cannot POST ${PATH}` }),
       retryable: false,
       says: 'Cannot POST',
-    },
-    {
-      name: 'tries again when no answer comes',
-      provoke: ({ sink }) => sink.answerNext({ delayMs: 5_000 }),
-      retryable: true,
-      says: 'no answer within',
-    },
-    {
-      name: 'tries again when the connection is cut',
-      provoke: ({ sink }) => sink.answerNext({ reset: true }),
-      retryable: true,
-      says: 'closed before an answer',
-    },
-    {
-      name: 'follows no redirect',
-      provoke: ({ sink }) => sink.answerNext({ status: 308, headers: { location: sink.url } }),
-      retryable: false,
-      says: '308',
     },
   ],
 })

@@ -6,6 +6,7 @@ import { teamsChannel } from '../../src/notify/channels/teams.ts'
 import { outboundFetch } from '../../src/outbound/outbound-fetch.ts'
 import { startHttpSink, type HttpSink } from '../harness/http-sink.ts'
 import { channelContract, failureOf, openChannel, type Rig } from './channel-contract.ts'
+import { HTTP_FAILURES } from './http-failures.ts'
 import { INJECTIONS, notificationOf, poisonedWith } from './notifications.ts'
 
 const PATH = '/workflows/0a1b2c3d4e5f/triggers/manual/paths/invoke'
@@ -62,6 +63,7 @@ channelContract('teams', {
     for (const text of textsIn(cardOf(body).body)) expect(text).not.toMatch(/\p{Cc}|\u202E|\u200B/u)
   },
   failures: [
+    ...HTTP_FAILURES,
     {
       name: 'waits as long as asked after 429',
       provoke: ({ sink }) => sink.answerNext({ status: 429, headers: { 'retry-after': '30' } }),
@@ -87,24 +89,6 @@ channelContract('teams', {
       provoke: ({ sink }) => sink.answerNext({ status: 503 }),
       retryable: true,
       says: '503',
-    },
-    {
-      name: 'tries again when no answer comes',
-      provoke: ({ sink }) => sink.answerNext({ delayMs: 5_000 }),
-      retryable: true,
-      says: 'no answer within',
-    },
-    {
-      name: 'tries again when the connection is cut',
-      provoke: ({ sink }) => sink.answerNext({ reset: true }),
-      retryable: true,
-      says: 'closed before an answer',
-    },
-    {
-      name: 'follows no redirect',
-      provoke: ({ sink }) => sink.answerNext({ status: 308, headers: { location: sink.url } }),
-      retryable: false,
-      says: '308',
     },
     {
       name: 'does not repeat our address when the other side quotes it',

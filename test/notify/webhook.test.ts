@@ -6,6 +6,7 @@ import { webhookChannel } from '../../src/notify/channels/webhook.ts'
 import { outboundFetch } from '../../src/outbound/outbound-fetch.ts'
 import { startHttpSink, type HttpSink, type RecordedRequest } from '../harness/http-sink.ts'
 import { channelContract, failureOf, openChannel, type Rig } from './channel-contract.ts'
+import { HTTP_FAILURES } from './http-failures.ts'
 import { INJECTIONS, notificationOf, poisonedWith, RESPONSE_OF } from './notifications.ts'
 
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
@@ -37,6 +38,7 @@ channelContract('webhook', {
     expect(request?.body).not.toMatch(/\p{Cc}/u)
   },
   failures: [
+    ...HTTP_FAILURES,
     {
       name: 'waits as long as asked after 429, in seconds',
       provoke: ({ sink }) => sink.answerNext({ status: 429, headers: { 'retry-after': '30' } }),
@@ -66,28 +68,10 @@ channelContract('webhook', {
       says: `answered ${status}: never`,
     })),
     {
-      name: 'follows no redirect',
-      provoke: ({ sink }) => sink.answerNext({ status: 301, headers: { location: sink.url } }),
-      retryable: false,
-      says: 'answered 301',
-    },
-    {
       name: 'does not repeat our address when the other side quotes it',
       provoke: ({ sink }) => sink.answerNext({ status: 404, body: `no route for ${PATH}` }),
       retryable: false,
       says: 'no route for /in/[secret]',
-    },
-    {
-      name: 'tries again when no answer comes',
-      provoke: ({ sink }) => sink.answerNext({ delayMs: 5_000 }),
-      retryable: true,
-      says: 'no answer within',
-    },
-    {
-      name: 'tries again when the connection is cut',
-      provoke: ({ sink }) => sink.answerNext({ reset: true }),
-      retryable: true,
-      says: 'closed before an answer',
     },
   ],
 })
