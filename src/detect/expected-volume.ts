@@ -83,8 +83,10 @@ export function spreadOf(profile: Profile): number {
   const { excess, squares } = profile.volume
   const prior = SPREAD_PRIOR_HOURS * meanRate(profile.week) ** 2
   if (squares + prior <= 0) return SPREAD_PRIOR
-  return Math.max(0, excess + SPREAD_PRIOR * prior) / (squares + prior)
+  return Math.min(SPREAD_MAX, Math.max(0, excess + SPREAD_PRIOR * prior) / (squares + prior))
 }
+/** A thousand times its mean is the standard deviation of no key; beyond it the tails lose their digits. */
+const SPREAD_MAX = 1e6
 
 /**
  * What one request weighs when sums of sizes are read as counts: E[c^2] / E[c], so that sum / scale varies like a

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { volumeSpike } from '../../src/detect/detectors/volume-spike.ts'
 import { DAY_MS, HOUR_MS } from '../../src/usage/duration.ts'
+import { expectedVolume, spreadOf } from '../../src/detect/expected-volume.ts'
 import { find, hourOf, isWeekday, learnt, NOON_MS, usage } from './history.ts'
 
 /** 12 requests an hour round the clock, one in five minutes at the most. */
@@ -33,6 +34,12 @@ describe('volume_spike', () => {
     expect(requests?.expected.low).toBeLessThan(12)
     expect(requests?.expected.high).toBeGreaterThan(12)
     expect(requests?.expected.high).toBeLessThan(60)
+  })
+
+  test('however wildly the key has varied, its spread is bounded: beyond that the tail loses its digits', () => {
+    const wild = { ...steady, volume: { ...steady.volume, excess: 5e15, squares: 0 } }
+    expect(spreadOf(wild)).toBe(1e6)
+    expect(expectedVolume(wild, NOON_MS, NOON_MS + HOUR_MS).size).toBeCloseTo(1e-6, 8)
   })
 
   test('fires within five minutes on a burst, long before the hour would show it', () => {
