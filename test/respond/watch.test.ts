@@ -50,7 +50,7 @@ describe('complaint 6: a revocation that the gateway accepted', () => {
     const [first, second] = rig.calls
     expect(second?.requestId).toBe(`${first?.requestId}-2`)
     expect(await openAlerts()).toEqual([
-      ['revoke_not_effective', 'critical', expect.stringContaining('1 successful requests since')],
+      ['revoke_not_effective', 'critical', expect.stringContaining('1 successful request since')],
       ['volume_spike', 'critical', expect.any(String)],
     ])
     expect(await outbox(db)).toContain('security alert.opened pending 0')
