@@ -103,22 +103,23 @@ function tuning(seeds: readonly number[]): string {
 
 function ladder(score: KitScore): string {
   return table([
-    [
-      'severity',
-      'recall',
-      'hard kinds',
-      'false per 100 key-days',
-      'precision',
-      'minutes to detect, median',
-      'p90',
-      'spend prevented',
-    ],
+    ['severity', ...FIGURES],
     ...LEVELS.map((level) => [
       level === 'critical' ? level : `${level} and worse`,
       ...figures(score.levels[level]),
     ]),
   ])
 }
+
+const FIGURES = [
+  'recall',
+  'hard kinds',
+  'false per 100 key-days',
+  'precision',
+  'minutes to detect, median',
+  'p90',
+  'spend prevented',
+]
 
 function figures(level: LevelFigures): string[] {
   return [
@@ -176,17 +177,7 @@ function detectors({ levels }: KitScore): string {
 function peers({ peers: others, measured }: Page): string {
   const level = headlineLevel(measured.fleets)
   return table([
-    [
-      '',
-      'rule',
-      'recall',
-      'hard kinds',
-      'false per 100 key-days',
-      'precision',
-      'minutes to detect, median',
-      'p90',
-      'spend prevented',
-    ],
+    ['', 'rule', ...FIGURES],
     [
       bold('keyhound'),
       `defaults, ${level === 'critical' ? level : `${level} and worse`}`,

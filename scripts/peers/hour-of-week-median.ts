@@ -1,8 +1,8 @@
-import { HourlyCounts, type HourlyHistory } from './hourly-history.ts'
-import { OncePerHour, peerAlert, PerKey, type Peer } from './peer.ts'
+import { hourlyBoundPeer, REQUESTS_MIN } from './hourly-bound-peer.ts'
+import type { HourlyHistory } from './hourly-history.ts'
+import type { Peer } from './peer.ts'
 
 const WEEK_HOURS = 168
-const REQUESTS_MIN = 10
 /** Until two weeks are known, the same hour of the day stands for the hour of the week. */
 const SAMPLES_MIN = 2
 /** Makes the median absolute deviation a standard deviation for normal data. */
@@ -10,23 +10,12 @@ const MAD_TO_SIGMA = 1.4826
 
 /** The requests of the running hour against median and MAD of the same hour of the week. */
 export function hourOfWeekMedian(z: number): Peer {
-  const counts = new HourlyCounts()
-  const bounds = new PerKey(() => ({ hours: -1, bound: Infinity }))
-  const once = new OncePerHour()
-  return {
+  return hourlyBoundPeer({
+    detector: 'median_mad',
     name: `hour-of-week median and MAD, above ${z}`,
     rule: `requests of the hour, same hour of the week (or of the day, in the first two weeks), at least ${REQUESTS_MIN}`,
-    add(event) {
-      const history = counts.add(event)
-      const known = bounds.of(event)
-      if (known.hours !== history.counts.length)
-        Object.assign(known, { hours: history.counts.length, bound: boundOf(history, z) })
-      const isOver = history.current >= REQUESTS_MIN && history.current > known.bound
-      return isOver && once.allows(event)
-        ? [peerAlert('median_mad', event, `${history.current} requests, bound ${known.bound.toFixed(0)}`)]
-        : []
-    },
-  }
+    boundOf: (history) => boundOf(history, z),
+  })
 }
 
 function boundOf({ counts }: HourlyHistory, z: number): number {

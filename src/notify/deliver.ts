@@ -9,7 +9,7 @@ import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../usage/duration.ts'
 import type { Channel } from './channel.ts'
 import { noteAttempt } from './note-attempt.ts'
 import { SEND_TIMEOUT_MS } from './send-timeout.ts'
-import { tryToSend, type Attempt } from './try-to-send.ts'
+import { tryToSend, type SendAttempt } from './try-to-send.ts'
 
 /** Dense in the first ten minutes, when the alert matters most; gives up after about a day. */
 export const DELIVERY_SCHEDULE: RetrySchedule = [
@@ -173,7 +173,7 @@ async function renew(
 }
 
 function outcomeOf(
-  attempt: Attempt,
+  attempt: SendAttempt,
   delivery: ClaimedDelivery,
   { nowMs, jitter }: { readonly nowMs: number; readonly jitter: number },
 ): DeliveryOutcome {

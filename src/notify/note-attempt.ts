@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import { MAX_RETRY_AFTER_MS } from '../outbound/backoff.ts'
 import type { ChannelStateStore } from '../store/channel-state-store.ts'
 import { MINUTE_MS, SECOND_MS } from '../usage/duration.ts'
-import type { Attempt } from './try-to-send.ts'
+import type { SendAttempt } from './try-to-send.ts'
 
 /** A channel on which nothing has got through for so long is broken, also when each try may still get better. */
 export const BROKEN_AFTER_MS = 10 * MINUTE_MS
@@ -29,7 +29,7 @@ export async function noteAttempt(
     intervalMs,
   }: {
     readonly channel: string
-    readonly attempt: Attempt
+    readonly attempt: SendAttempt
     readonly wasStopped: boolean
     /** The channel's pace; it counts from when the other side has answered, however long that took. */
     readonly intervalMs: number

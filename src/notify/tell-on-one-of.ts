@@ -1,5 +1,6 @@
 import type { Notice } from '../alert/notice.ts'
-import { DeliveryError, type Channel } from './channel.ts'
+import { attempt } from './attempt.ts'
+import type { Channel } from './channel.ts'
 import { SEND_TIMEOUT_MS } from './send-timeout.ts'
 
 /** Where a notice arrived, and what went wrong before. */
@@ -27,20 +28,11 @@ export async function tellOnOneOf({
   for (const name of new Set(order)) {
     const channel = channels.get(name)
     if (channel === undefined || signal?.aborted === true) continue
-    try {
-      const timeout = AbortSignal.timeout(SEND_TIMEOUT_MS)
-      const { receipt } = await channel.tell(
-        notice,
-        signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
-      )
-      return { kind: 'told', channel: name, receipt }
-    } catch (error) {
-      // A fault of ours may say anything: only its kind is told.
-      errors[name] =
-        error instanceof DeliveryError
-          ? error.message
-          : `failed with ${error instanceof Error ? error.name : typeof error}`
-    }
+    const timeout = AbortSignal.timeout(SEND_TIMEOUT_MS)
+    const limit = signal === undefined ? timeout : AbortSignal.any([timeout, signal])
+    const tried = await attempt(() => channel.tell(notice, limit), limit)
+    if (tried.kind === 'sent') return { kind: 'told', channel: name, receipt: tried.receipt }
+    errors[name] = tried.error.message
   }
   return { kind: 'nowhere', errors }
 }

@@ -5,12 +5,12 @@ import { startPolling, type PollLoop } from '../outbound/poll-loop.ts'
 import type { ChannelNews, ChannelState, ChannelStateStore } from '../store/channel-state-store.ts'
 import type { DeliveryStore, StrandedDelivery } from '../store/delivery-store.ts'
 import { MINUTE_MS, SECOND_MS } from '../usage/duration.ts'
-import { DeliveryError, type Channel } from './channel.ts'
+import { attempt } from './attempt.ts'
+import type { Channel } from './channel.ts'
 import { brokenNotice, worksNotice } from './channel-notice.ts'
 import { noteAttempt, probeDelayMs } from './note-attempt.ts'
 import { SEND_TIMEOUT_MS } from './send-timeout.ts'
 import { tellOnOneOf } from './tell-on-one-of.ts'
-import type { Attempt } from './try-to-send.ts'
 
 /** A message that has not arrived after so long is told on another channel as well. */
 export const LATE_MS = 5 * MINUTE_MS
@@ -144,35 +144,18 @@ async function probeBroken(parts: ChannelWatching, signal: AbortSignal): Promise
     })
     const channel = state === undefined ? undefined : channels().get(state.channel)
     if (state === undefined || channel === undefined) return
-    const attempt = await probe(channel, state, { nowMs, signal })
-    log.debug({ channel: state.channel, outcome: attempt.kind }, 'a broken channel was probed')
+    const limit = AbortSignal.any([AbortSignal.timeout(SEND_TIMEOUT_MS), signal])
+    const probe = await attempt(() => channel.tell(worksNotice(state, nowMs), limit), limit)
+    log.debug({ channel: state.channel, outcome: probe.kind }, 'a broken channel was probed')
     const cameBack = await noteAttempt(parts, {
       channel: state.channel,
-      attempt,
+      attempt: probe,
       wasStopped: signal.aborted,
       intervalMs: channel.minIntervalMs ?? 0,
     })
     if (cameBack) {
       onHandedOver?.()
       await tellNews(parts, signal)
-    }
-  }
-}
-
-async function probe(
-  channel: Channel,
-  state: ChannelState,
-  { nowMs, signal }: { readonly nowMs: number; readonly signal: AbortSignal },
-): Promise<Attempt> {
-  try {
-    const limit = AbortSignal.any([AbortSignal.timeout(SEND_TIMEOUT_MS), signal])
-    return { kind: 'sent', ...(await channel.tell(worksNotice(state, nowMs), limit)) }
-  } catch (error) {
-    if (error instanceof DeliveryError) return { kind: 'failed', error }
-    const kind = error instanceof Error ? error.name : typeof error
-    return {
-      kind: 'failed',
-      error: new DeliveryError(`the channel failed with ${kind}`, { retryable: true }),
     }
   }
 }

@@ -83,3 +83,16 @@ export class RevokerError extends RemoteError {
 
 /** Capabilities of a revoker that switches keys off and on again. */
 export const SWITCH: Capabilities = { disable: true, restore: true, throttle: false, delete: false }
+
+/** A revoker that switches keys off and on by one call, which differs only in what the key is switched to. */
+export function switchRevoker<State>(
+  turn: (to: State, call: RevokerCall, signal: AbortSignal) => Promise<Receipt>,
+  { off, on }: { readonly off: State; readonly on: State },
+): Revoker {
+  return {
+    capabilities: SWITCH,
+    means: 'disable',
+    revoke: (call, signal) => turn(off, call, signal),
+    restore: (call, signal) => turn(on, call, signal),
+  }
+}

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
-import { DeliveryError, type Channel } from '../notify/channel.ts'
+import { attempt } from '../notify/attempt.ts'
+import type { Channel } from '../notify/channel.ts'
 import { retryDelayMs, type RetrySchedule } from '../outbound/backoff.ts'
 import { startPolling, type PollLoop } from '../outbound/poll-loop.ts'
 import type { ClaimedNotice, NoticeOutbox, NoticeOutcome } from '../store/self-alert-store.ts'
@@ -113,15 +114,10 @@ async function outcomeOf(
   const tries = claimed.attempts + 1
   const errors: string[] = []
   for (const [name, channel] of channelsFor(parts.channels(), claimed)) {
-    try {
-      const signal = AbortSignal.any([AbortSignal.timeout(SEND_TIMEOUT_MS), cutOff])
-      const { receipt } = await Promise.race([channel.tell(claimed.notice, signal), ended(signal)])
-      return { kind: 'delivered', receipt: `${name}: ${receipt}` }
-    } catch (error) {
-      // Of an error that is not the channel's own only the kind is told: what it says may hold anything.
-      const told = error instanceof DeliveryError ? error.message : `failed with ${kindOf(error)}`
-      errors.push(`${name}: ${told}`)
-    }
+    const signal = AbortSignal.any([AbortSignal.timeout(SEND_TIMEOUT_MS), cutOff])
+    const tried = await attempt(() => channel.tell(claimed.notice, signal), signal)
+    if (tried.kind === 'sent') return { kind: 'delivered', receipt: `${name}: ${tried.receipt}` }
+    errors.push(`${name}: ${tried.error.message}`)
   }
   const error = errors.length === 0 ? 'no channel is configured' : errors.join('; ')
   const delayMs = retryDelayMs(SCHEDULE, { attempt: tries, jitter: (parts.random ?? Math.random)() })
@@ -138,20 +134,4 @@ function channelsFor(
   if (name === undefined || meant === undefined) return [...channels]
   const others = attempts + 1 >= TRIES_BEFORE_OTHERS ? [...channels].filter(([other]) => other !== name) : []
   return [[name, meant], ...others]
-}
-
-/** A channel that does not end when it is told to would hold up everything after it. */
-function ended(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    const fail = (): void => {
-      // The channel's own words first: it hears the signal at the same moment.
-      setImmediate(() => reject(new DeliveryError('the channel did not end in time', { retryable: true })))
-    }
-    if (signal.aborted) fail()
-    else signal.addEventListener('abort', fail, { once: true })
-  })
-}
-
-function kindOf(error: unknown): string {
-  return error instanceof Error ? error.name : typeof error
 }

@@ -18,6 +18,7 @@ import { createDeliveryStore } from '../../src/store/postgres/delivery-store.ts'
 import { createRevocationStore } from '../../src/store/postgres/revocation-store.ts'
 import { testDatabase } from '../harness/database.ts'
 import { SOME_TIME_MS } from '../harness/builders.ts'
+import { until } from '../harness/until.ts'
 import { outbox, raiseAlert } from './outbox.ts'
 
 const MINUTE_MS = 60_000
@@ -359,12 +360,4 @@ function hangingChannel() {
 
 function alphabetically(a: string, b: string): number {
   return a.localeCompare(b)
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = AbortSignal.timeout(15_000)
-  while (!condition()) {
-    deadline.throwIfAborted()
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
 }

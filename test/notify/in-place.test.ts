@@ -4,7 +4,8 @@ import { slackChannel } from '../../src/notify/channels/slack.ts'
 import { SECOND_MS } from '../../src/usage/duration.ts'
 import { startHttpSink } from '../harness/http-sink.ts'
 import { openChannel } from './channel-contract.ts'
-import { startWorld, until, type Replica, type World } from './replica.ts'
+import { until } from '../harness/until.ts'
+import { startWorld, type Replica, type World } from './replica.ts'
 
 interface Call {
   readonly method: string

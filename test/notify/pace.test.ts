@@ -4,7 +4,8 @@ import { slackChannel } from '../../src/notify/channels/slack.ts'
 import type { ManualClock } from '../../src/clock.ts'
 import { startHttpSink, type HttpSink } from '../harness/http-sink.ts'
 import { openChannel } from './channel-contract.ts'
-import { startWorld, until, type Replica, type World } from './replica.ts'
+import { until } from '../harness/until.ts'
+import { startWorld, type Replica, type World } from './replica.ts'
 
 /** Slack as it is: one message a second for each webhook, else 429; `at` are the times of what it took. */
 async function strictSlack(

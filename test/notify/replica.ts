@@ -152,19 +152,6 @@ export class FakeChannel implements Channel {
   }
 }
 
-/** Waits, in real time, until something is so; `nudge` is called while it is not. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  nudge: () => void = () => {},
-): Promise<void> {
-  const deadline = AbortSignal.timeout(15_000)
-  while (!(await condition())) {
-    deadline.throwIfAborted()
-    nudge()
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
-
 /** Everything that is in the outbox, one line for each message: `channel type state`, with the stand-in's reason. */
 export async function messages(db: Database): Promise<string[]> {
   const rows = await db

@@ -4,7 +4,8 @@ import { BROKEN_AFTER_MS } from '../../src/notify/note-attempt.ts'
 import { LATE_MS } from '../../src/notify/watch-channels.ts'
 import { createChannelStateStore } from '../../src/store/postgres/channel-state-store.ts'
 import { MINUTE_MS, SECOND_MS } from '../../src/usage/duration.ts'
-import { FakeChannel, messages, startWorld, until, type World } from './replica.ts'
+import { until } from '../harness/until.ts'
+import { FakeChannel, messages, startWorld, type World } from './replica.ts'
 
 const GONE = new DeliveryError('Slack answered 404: no_service (make a new one in Slack)', {
   retryable: false,

@@ -12,6 +12,7 @@ import { MINUTE_MS } from '../../src/usage/duration.ts'
 import { enrichedEvent, SOME_TIME_MS } from '../harness/builders.ts'
 import { testDatabase } from '../harness/database.ts'
 import { startHttpSink, type HttpSink } from '../harness/http-sink.ts'
+import { until } from '../harness/until.ts'
 import { raiseAlert } from '../notify/outbox.ts'
 
 const SCRIPT = join(import.meta.dirname, 'responder-process.ts')
@@ -45,7 +46,7 @@ describe('a responder that is killed', () => {
       await kill(first)
       start(SOME_TIME_MS + LEASE_MS)
       await gateway.waitFor(2, 20_000)
-      await eventually(async () => (await statesOf('key-1')).join() === 'revoked')
+      await until(async () => (await statesOf('key-1')).join() === 'revoked')
       expect(idsOf('key-1')).toHaveLength(2)
       expect(new Set(idsOf('key-1')).size).toBe(1)
     },
@@ -71,7 +72,7 @@ describe('a responder that is killed', () => {
     written.resolve()
     await holding
     start(SOME_TIME_MS + LEASE_MS)
-    await eventually(async () => (await statesOf('key-1')).join() === 'revoked')
+    await until(async () => (await statesOf('key-1')).join() === 'revoked')
     expect(new Set(idsOf('key-1')).size).toBe(1)
   })
 
@@ -98,12 +99,12 @@ describe('a responder that is killed', () => {
         rejected: [],
       })
       start(nowMs)
-      await eventually(async () => {
+      await until(async () => {
         const states = await Promise.all(keys.map(statesOf))
         return states.every((state) => state.join() === 'revoked')
       })
       start(lastMs)
-      await eventually(
+      await until(
         async () => (await roundOf('key-0')) === 2 && (await statesOf('key-0')).join() === 'revoked',
       )
       for (const key of keys.slice(1)) expect([key, new Set(idsOf(key)).size]).toEqual([key, 1])
@@ -158,12 +159,4 @@ function idsOf(keyId: string): string[] {
   return gateway.requests
     .filter(({ body }) => body.includes(`"key_id":"${keyId}"`))
     .map(({ headers }) => String(headers['webhook-id']))
-}
-
-async function eventually(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = AbortSignal.timeout(30_000)
-  while (!(await condition())) {
-    deadline.throwIfAborted()
-    await delay(20)
-  }
 }

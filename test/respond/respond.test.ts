@@ -1,35 +1,29 @@
-import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { ManualClock } from '../../src/clock.ts'
+import type { ManualClock } from '../../src/clock.ts'
 import type { PollLoop } from '../../src/outbound/poll-loop.ts'
 import { STORE_LIMIT_MS } from '../../src/outbound/store-firmly.ts'
 import { CALL_TIMEOUT_MS } from '../../src/respond/call-revoker.ts'
 import { revokePolicySettings } from '../../src/respond/policy-settings.ts'
 import { LEASE_MS, startActing, startResponding, type Responding } from '../../src/respond/respond.ts'
-import { RevokerError, SWITCH, type Revoker, type RevokerCall } from '../../src/respond/revoker.ts'
-import { openDatabase, type Database } from '../../src/store/postgres/database.ts'
-import { createRevocationStore } from '../../src/store/postgres/revocation-store.ts'
+import { RevokerError, SWITCH, type Revoker } from '../../src/respond/revoker.ts'
+import type { Database } from '../../src/store/postgres/database.ts'
 import type { Revocation, RevocationOutcome, RevocationStore } from '../../src/store/revocation-store.ts'
 import { DAY_MS } from '../../src/usage/duration.ts'
 import { SOME_TIME_MS } from '../harness/builders.ts'
-import { testDatabase } from '../harness/database.ts'
+import { until } from '../harness/until.ts'
 import { outbox, raiseAlert } from '../notify/outbox.ts'
+import { openResponseRig, recordingRevoker, type ResponseRig } from './response-rig.ts'
 
+let opened: ResponseRig
 let db: Database
 let store: RevocationStore
 let clock: ManualClock
-let loops: PollLoop[]
 
 beforeEach(async () => {
-  db = openDatabase(await testDatabase())
-  store = createRevocationStore(db)
-  clock = new ManualClock(SOME_TIME_MS)
-  loops = []
+  opened = await openResponseRig()
+  ;({ db, store, clock } = opened)
 })
-afterEach(async () => {
-  await Promise.all(loops.map((loop) => loop.stop()))
-  await db.destroy()
-})
+afterEach(() => opened.close())
 
 describe('responding to alerts', () => {
   test('revokes the key of a critical alert once when it may, and tells the channels of the alert', async () => {
@@ -313,41 +307,11 @@ function respond(
     revoker: typeof revoker === 'function' ? revoker : () => revoker,
     settings: () => parsed,
     clock,
-    log: pino({ level: 'silent' }),
+    log: opened.log,
     onDecided: (revocations) => void decided.push(...revocations),
     onOutcome: (_revocation, outcome) => void told.push(outcome),
     random: () => 0.5,
   })
-  loops.push(loop)
+  opened.loops.push(loop)
   return { loop, decided, told, outcomes: (count: number) => until(() => told.length >= count) }
-}
-
-/** Does what it is asked, after failing with the errors given, in order. */
-function recordingRevoker(...errors: Error[]) {
-  const calls: (RevokerCall & { readonly act: 'revoke' | 'restore' })[] = []
-  let always: Error | undefined
-  const answer = async (act: 'revoke' | 'restore', call: RevokerCall): Promise<{ receipt: string }> => {
-    calls.push({ ...call, act })
-    const error = errors.shift() ?? always
-    if (error !== undefined) throw error
-    return Promise.resolve({ receipt: 'answered 200' })
-  }
-  return {
-    calls,
-    failAlways: (error: Error): void => {
-      always = error
-    },
-    capabilities: SWITCH,
-    means: 'disable' as const,
-    revoke: (call: RevokerCall) => answer('revoke', call),
-    restore: (call: RevokerCall) => answer('restore', call),
-  }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = AbortSignal.timeout(15_000)
-  while (!condition()) {
-    deadline.throwIfAborted()
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
 }

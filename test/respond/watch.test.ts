@@ -1,52 +1,45 @@
-import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { containmentMs } from '../../src/alert/containment.ts'
-import { ManualClock } from '../../src/clock.ts'
-import type { PollLoop } from '../../src/outbound/poll-loop.ts'
+import type { ManualClock } from '../../src/clock.ts'
 import { revokePolicySettings } from '../../src/respond/policy-settings.ts'
 import { startResponding } from '../../src/respond/respond.ts'
-import { SWITCH, type Revoker, type RevokerCall } from '../../src/respond/revoker.ts'
+import { SWITCH, type Revoker } from '../../src/respond/revoker.ts'
 import { startWatching } from '../../src/respond/watch.ts'
 import { auditOfKey } from '../../src/store/postgres/audit.ts'
-import { openDatabase, type Database } from '../../src/store/postgres/database.ts'
+import type { Database } from '../../src/store/postgres/database.ts'
 import { createEngineStore } from '../../src/store/postgres/engine-store.ts'
-import { createRevocationStore } from '../../src/store/postgres/revocation-store.ts'
 import { createUsageWriter } from '../../src/store/postgres/usage-writer.ts'
 import type { Revocation, RevocationStore } from '../../src/store/revocation-store.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../src/usage/duration.ts'
 import { enrichedEvent, SOME_TIME_MS } from '../harness/builders.ts'
-import { testDatabase } from '../harness/database.ts'
+import { until } from '../harness/until.ts'
 import { outbox, raiseAlert } from '../notify/outbox.ts'
 import { planAt } from '../store/decisions.ts'
+import { openResponseRig, recordingRevoker, type ResponseRig } from './response-rig.ts'
 
+let opened: ResponseRig
 let db: Database
 let store: RevocationStore
 let clock: ManualClock
-let loops: PollLoop[]
 
 beforeEach(async () => {
-  db = openDatabase(await testDatabase())
-  store = createRevocationStore(db)
-  clock = new ManualClock(SOME_TIME_MS)
-  loops = []
+  opened = await openResponseRig()
+  ;({ db, store, clock } = opened)
 })
-afterEach(async () => {
-  await Promise.all(loops.map((loop) => loop.stop()))
-  await db.destroy()
-})
+afterEach(() => opened.close())
 
 describe('complaint 6: a revocation that the gateway accepted', () => {
   test('and that does not hold is a new critical alert and a new call, until it holds', async () => {
     await abused('key-1')
     const rig = start()
-    await rig.until(() => rig.calls.length === 1)
+    await until(() => rig.calls.length === 1)
     await stateIs('key-1', 'revoked')
     // A pod that has the key in its cache: used 30 s and 4 min after the gateway said that it was revoked.
     await use('key-1', { at: SOME_TIME_MS + 30 * SECOND_MS })
     await use('key-1', { at: SOME_TIME_MS + 4 * MINUTE_MS })
     clock.set(SOME_TIME_MS + 5 * MINUTE_MS)
     rig.wake()
-    await rig.until(() => rig.calls.length === 2)
+    await until(() => rig.calls.length === 2)
     const [first, second] = rig.calls
     expect(second?.requestId).toBe(`${first?.requestId}-2`)
     expect(await openAlerts()).toEqual([
@@ -62,7 +55,7 @@ describe('complaint 6: a revocation that the gateway accepted', () => {
     clock.set(SOME_TIME_MS + 18 * MINUTE_MS)
     await use('other', { at: SOME_TIME_MS + 18 * MINUTE_MS })
     rig.wake()
-    await rig.until(() => rig.confirmed.length === 1)
+    await until(() => rig.confirmed.length === 1)
     await stateIs('key-1', 'confirmed')
     expect(await outbox(db)).toContain('oncall key.revocation_confirmed pending 0')
     expect(rig.calls).toHaveLength(2)
@@ -92,7 +85,7 @@ describe('complaint 6: a revocation that the gateway accepted', () => {
     await stateIs('key-1', 'revoked')
     await use('other', { at: SOME_TIME_MS + HOUR_MS })
     rig.wake()
-    await rig.until(() => rig.confirmed.length === 1)
+    await until(() => rig.confirmed.length === 1)
     await stateIs('key-1', 'confirmed')
   })
 
@@ -103,7 +96,7 @@ describe('complaint 6: a revocation that the gateway accepted', () => {
     await use('key-1', { at: SOME_TIME_MS + 5 * MINUTE_MS, status: 401 })
     clock.set(SOME_TIME_MS + 12 * MINUTE_MS)
     rig.wake()
-    await rig.until(() => rig.confirmed.length === 1)
+    await until(() => rig.confirmed.length === 1)
     const [{ containment } = never()] = await store.forKey('key-1', 1)
     expect(containmentMs(containment, 'alert')).toBe(20 * SECOND_MS)
     expect(containmentMs(containment, 'revoked')).toBe(20 * SECOND_MS)
@@ -119,12 +112,12 @@ describe('complaint 6: a revocation that the gateway accepted', () => {
     await use('other', { at: SOME_TIME_MS + 12 * MINUTE_MS })
     clock.set(SOME_TIME_MS + 12 * MINUTE_MS)
     rig.wake()
-    await rig.until(() => rig.confirmed.length === 1)
+    await until(() => rig.confirmed.length === 1)
     // Somebody switched it on again at the gateway, past keyhound.
     await use('key-1', { at: SOME_TIME_MS + 3 * HOUR_MS })
     clock.set(SOME_TIME_MS + 3 * HOUR_MS + MINUTE_MS)
     rig.wake()
-    await rig.until(() => rig.calls.length === 2)
+    await until(() => rig.calls.length === 2)
     expect((await openAlerts()).map(([detector]) => detector)).toContain('revoke_not_effective')
   })
 
@@ -135,7 +128,7 @@ describe('complaint 6: a revocation that the gateway accepted', () => {
     await use('key-1', { at: SOME_TIME_MS + 4 * MINUTE_MS })
     clock.set(SOME_TIME_MS + 5 * MINUTE_MS)
     for (const rig of rigs) rig.wake()
-    await eventually(async () => (await store.forKey('key-1', 1))[0]?.round === 2)
+    await until(async () => (await store.forKey('key-1', 1))[0]?.round === 2)
     await stateIs('key-1', 'revoked')
     for (const rig of rigs) rig.wake()
     await Promise.all(rigs.map((rig) => rig.turned()))
@@ -206,9 +199,9 @@ describe('complaint 8: a halt', () => {
     for (const keyId of ['key-1', 'key-2', 'key-3']) await abused(keyId)
     await raise('key-4')
     rig.wake()
-    await eventually(async () => (await store.halts()).length === 1)
+    await until(async () => (await store.halts()).length === 1)
     expect(await store.halts()).toMatchObject([{ cause: 'many_keys', actor: 'policy' }])
-    await eventually(async () => (await store.list({ limit: 10 })).length === 4)
+    await until(async () => (await store.list({ limit: 10 })).length === 4)
     const refused = (await store.list({ states: ['refused'], limit: 10 })).map(({ keyId }) => keyId)
     expect(refused).toContain('key-4')
     // Ten minutes later the storm is over; three of the alerts were resolved by people.
@@ -216,7 +209,7 @@ describe('complaint 8: a halt', () => {
     await use('other', { at: clock.nowMs() })
     await resolveAll('key-4')
     rig.wake()
-    await eventually(async () => (await store.halts()).length === 0)
+    await until(async () => (await store.halts()).length === 0)
     rig.wake()
     await stateIs('key-4', 'revoked')
   })
@@ -325,27 +318,17 @@ async function keyState(keyId: string): Promise<string | undefined> {
 }
 
 async function stateIs(keyId: string, state: Revocation['state']): Promise<void> {
-  await eventually(async () => (await store.forKey(keyId, 1))[0]?.state === state)
+  await until(async () => (await store.forKey(keyId, 1))[0]?.state === state)
 }
 
 /** A daemon's responder and watch, with a gateway that accepts everything. */
 function start(settings: Record<string, unknown> = {}, revokerIs: Partial<Revoker> = {}) {
-  const calls: (RevokerCall & { readonly act: 'revoke' | 'restore' })[] = []
+  const gateway = recordingRevoker()
   const confirmed: Revocation[] = []
   let turns = 0
-  const accept = async (act: 'revoke' | 'restore', call: RevokerCall): Promise<{ receipt: string }> => {
-    calls.push({ ...call, act })
-    return Promise.resolve({ receipt: 'answered 200' })
-  }
-  const revoker: Revoker = {
-    capabilities: SWITCH,
-    means: 'disable',
-    revoke: (call) => accept('revoke', call),
-    restore: (call) => accept('restore', call),
-    ...revokerIs,
-  }
+  const revoker: Revoker = { ...gateway, ...revokerIs }
   const parsed = revokePolicySettings.parse({ mode: 'auto', min_history: '0s', max_share: 1, ...settings })
-  const log = pino({ level: 'silent' })
+  const { log } = opened
   const responding = startResponding({
     revocations: store,
     revoker: () => revoker,
@@ -370,9 +353,9 @@ function start(settings: Record<string, unknown> = {}, revokerIs: Partial<Revoke
     onConfirmed: (revocation) => void confirmed.push(revocation),
     onDue: () => responding.wake(),
   })
-  loops.push(responding, watching)
+  opened.loops.push(responding, watching)
   return {
-    calls,
+    calls: gateway.calls,
     confirmed,
     wake: () => {
       watching.wake()
@@ -382,17 +365,8 @@ function start(settings: Record<string, unknown> = {}, revokerIs: Partial<Revoke
     turned: async () => {
       for (const target of [turns + 1, turns + 2]) {
         watching.wake()
-        await eventually(() => Promise.resolve(turns >= target))
+        await until(() => turns >= target)
       }
     },
-    until: (condition: () => boolean) => eventually(() => Promise.resolve(condition())),
-  }
-}
-
-async function eventually(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = AbortSignal.timeout(15_000)
-  while (!(await condition())) {
-    deadline.throwIfAborted()
-    await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }

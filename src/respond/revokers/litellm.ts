@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { secretHttpUrl } from '../../outbound/http-url.ts'
 import { secretText } from '../../secret.ts'
 import { callApi, type ApiAnswer } from '../call-api.ts'
-import { defineRevoker, RevokerError, SWITCH, type Receipt, type RevokerCall } from '../revoker.ts'
+import { defineRevoker, RevokerError, switchRevoker, type Receipt, type RevokerCall } from '../revoker.ts'
 import { targetId, targetSettings } from '../target-id.ts'
 
 const schema = z.strictObject({
@@ -43,12 +43,7 @@ export const litellmRevoker = defineRevoker({
       check(answer, hash, blocked)
       return { receipt: `answered ${answer.status}: blocked is ${blocked}` }
     }
-    return {
-      capabilities: SWITCH,
-      means: 'disable',
-      revoke: (call, signal) => turn(true, call, signal),
-      restore: (call, signal) => turn(false, call, signal),
-    }
+    return switchRevoker(turn, { off: true, on: false })
   },
 })
 

@@ -4,7 +4,7 @@ import { plainText } from '../../alert/plain-text.ts'
 import { secretHttpUrl } from '../../outbound/http-url.ts'
 import { secretText } from '../../secret.ts'
 import { callApi, type ApiAnswer } from '../call-api.ts'
-import { defineRevoker, RevokerError, SWITCH, type Receipt, type RevokerCall } from '../revoker.ts'
+import { defineRevoker, RevokerError, switchRevoker, type Receipt, type RevokerCall } from '../revoker.ts'
 import { targetId, targetSettings } from '../target-id.ts'
 
 const schema = z.strictObject({
@@ -71,12 +71,7 @@ export const newApiRevoker = defineRevoker({
       check(answer, Number(id), status)
       return { receipt: `answered ${answer.status}: token ${id} has status ${status}` }
     }
-    return {
-      capabilities: SWITCH,
-      means: 'disable',
-      revoke: (call, signal) => turn(DISABLED, call, signal),
-      restore: (call, signal) => turn(ENABLED, call, signal),
-    }
+    return switchRevoker(turn, { off: DISABLED, on: ENABLED })
   },
 })
 

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { secretHttpUrl } from '../../outbound/http-url.ts'
 import { secretText } from '../../secret.ts'
 import { callApi } from '../call-api.ts'
-import { defineRevoker, RevokerError, SWITCH, type Receipt, type RevokerCall } from '../revoker.ts'
+import { defineRevoker, RevokerError, switchRevoker, type Receipt, type RevokerCall } from '../revoker.ts'
 import { targetId, targetSettings } from '../target-id.ts'
 
 const schema = z.strictObject({
@@ -46,11 +46,6 @@ export const openrouterRevoker = defineRevoker({
       }
       return { receipt: `answered ${answer.status}: disabled is ${disabled}` }
     }
-    return {
-      capabilities: SWITCH,
-      means: 'disable',
-      revoke: (call, signal) => turn(true, call, signal),
-      restore: (call, signal) => turn(false, call, signal),
-    }
+    return switchRevoker(turn, { off: true, on: false })
   },
 })

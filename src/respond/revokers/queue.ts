@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { revokeEnvelope } from '../revoke-envelope.ts'
-import { defineRevoker, RevokerError, SWITCH, type Receipt, type RevokerCall } from '../revoker.ts'
+import { defineRevoker, RevokerError, switchRevoker, type Receipt, type RevokerCall } from '../revoker.ts'
 
 const schema = z.strictObject({
   type: z.literal('queue'),
@@ -36,12 +36,7 @@ export const queueRevoker = defineRevoker({
       })
       return { receipt: `job ${call.requestId} is in the queue ${queue}` }
     }
-    return {
-      capabilities: SWITCH,
-      means: 'disable',
-      revoke: (call, signal) => add('key.revoke', call, signal),
-      restore: (call, signal) => add('key.restore', call, signal),
-    }
+    return switchRevoker(add, { off: 'key.revoke', on: 'key.restore' })
   },
 })
 

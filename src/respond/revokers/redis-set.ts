@@ -2,7 +2,7 @@ import { Redis } from 'ioredis'
 import { z } from 'zod'
 import { Secret } from '../../secret.ts'
 import { SECOND_MS } from '../../usage/duration.ts'
-import { defineRevoker, RevokerError, SWITCH, type Receipt, type RevokerCall } from '../revoker.ts'
+import { defineRevoker, RevokerError, switchRevoker, type Receipt, type RevokerCall } from '../revoker.ts'
 import { targetId, targetSettings } from '../target-id.ts'
 
 const schema = z.strictObject({
@@ -45,12 +45,7 @@ export const redisSetRevoker = defineRevoker({
       await withRedis(settings.url, signal, (redis) => redis[command](settings.set, id))
       return { receipt: `${command === 'sadd' ? 'in' : 'taken out of'} the set ${settings.set}` }
     }
-    return {
-      capabilities: SWITCH,
-      means: 'disable',
-      revoke: (call, signal) => turn('sadd', call, signal),
-      restore: (call, signal) => turn('srem', call, signal),
-    }
+    return switchRevoker(turn, { off: 'sadd', on: 'srem' })
   },
 })
 

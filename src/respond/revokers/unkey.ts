@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { secretHttpUrl } from '../../outbound/http-url.ts'
 import { secretText } from '../../secret.ts'
 import { callApi } from '../call-api.ts'
-import { defineRevoker, SWITCH, type Receipt, type RevokerCall } from '../revoker.ts'
+import { defineRevoker, switchRevoker, type Receipt, type RevokerCall } from '../revoker.ts'
 import { targetId, targetSettings } from '../target-id.ts'
 
 const schema = z.strictObject({
@@ -40,11 +40,6 @@ export const unkeyRevoker = defineRevoker({
       )
       return { receipt: `answered ${status}: set enabled to ${enabled}` }
     }
-    return {
-      capabilities: SWITCH,
-      means: 'disable',
-      revoke: (call, signal) => turn(false, call, signal),
-      restore: (call, signal) => turn(true, call, signal),
-    }
+    return switchRevoker(turn, { off: false, on: true })
   },
 })

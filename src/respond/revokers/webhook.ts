@@ -4,7 +4,7 @@ import { secretHttpUrl } from '../../outbound/http-url.ts'
 import { postStandardWebhook, webhookSecret } from '../../outbound/standard-webhook.ts'
 import { notReached } from '../call-api.ts'
 import { revokeEnvelope } from '../revoke-envelope.ts'
-import { defineRevoker, RevokerError, SWITCH, type Receipt, type RevokerCall } from '../revoker.ts'
+import { defineRevoker, RevokerError, switchRevoker, type Receipt, type RevokerCall } from '../revoker.ts'
 
 const schema = z.strictObject({
   type: z.literal('webhook'),
@@ -37,11 +37,6 @@ export const webhookRevoker = defineRevoker({
         retryAfterMs: answer.retryAfterMs,
       })
     }
-    return {
-      capabilities: SWITCH,
-      means: 'disable',
-      revoke: (call, signal) => post('key.revoke', call, signal),
-      restore: (call, signal) => post('key.restore', call, signal),
-    }
+    return switchRevoker(post, { off: 'key.revoke', on: 'key.restore' })
   },
 })
