@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // Plain CommonJS on purpose: it must run on any Node, to find a Node >= 24 before any of our code is loaded.
 'use strict'
-const { existsSync } = require('node:fs')
+const { createHash } = require('node:crypto')
+const { existsSync, readFileSync, statSync } = require('node:fs')
 const { join } = require('node:path')
 const { spawn } = require('node:child_process')
 const { constants } = require('node:os')
@@ -9,15 +10,23 @@ const { pathToFileURL } = require('node:url')
 
 const WANTED = 24
 const root = join(__dirname, '..')
-const built = join(root, 'dist', 'cli', 'main.js')
-const source = join(root, 'src', 'cli', 'main.ts')
-// A checkout runs its sources, so that an old dist never shadows an edit; the published package has only dist.
-const entry = existsSync(source) ? source : built
+const entry = program()
 // Half of a start is compiling. Beside the code, not in the temporary directory: what is kept there is run. Where that
 // cannot be written nothing is kept.
 const compiled = join(root, 'node_modules', '.cache', 'keyhound')
+// For what runs long. V8 would keep 128 MB for new objects, of which a few are in use, and let dead ones pile up to
+// several times the live ones before it looks. Measured in docs/performance.md, "Memory".
+const flags = ['start', 'demo'].includes(process.argv[2])
+  ? ['--max-semi-space-size=8', '--heap-growing-percent=30']
+  : []
 
 if (Number(process.versions.node.split('.')[0]) >= WANTED) {
+  // V8 reads these flags when it starts, so this process starts anew in its own place: same number, same streams. Not
+  // with a channel to whoever forked it: that would not survive.
+  if (flags.length > 0 && process.execve !== undefined && process.channel === undefined) {
+    const args = [process.execPath, ...process.execArgv, ...flags, entry, ...process.argv.slice(2)]
+    process.execve(process.execPath, args, { NODE_COMPILE_CACHE: compiled, ...process.env })
+  }
   require('node:module').enableCompileCache(compiled)
   import(pathToFileURL(entry).href).catch((error) => {
     console.error(error)
@@ -34,7 +43,7 @@ if (Number(process.versions.node.split('.')[0]) >= WANTED) {
   }
   // stdio is inherited and signals are passed on, so that the child is indistinguishable from this process. The extra
   // channel lets the child notice that this process was killed with -9, and end as if it had been killed itself.
-  const child = spawn(node, [entry, ...process.argv.slice(2)], {
+  const child = spawn(node, [...flags, entry, ...process.argv.slice(2)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: { NODE_COMPILE_CACHE: compiled, ...process.env, KEYHOUND_LAUNCHER: '1' },
   })
@@ -44,6 +53,31 @@ if (Number(process.versions.node.split('.')[0]) >= WANTED) {
     process.exit(1)
   })
   child.on('exit', (code, signal) => process.exit(signal ? 128 + (constants.signals[signal] ?? 0) : (code ?? 1)))
+}
+
+/**
+ * What to run: the bundle of `npm run build`, which loads in a fraction of the time. A checkout runs its sources unless
+ * the bundle was made from exactly these, so that an old one never shadows an edit; the published package has no sources.
+ */
+function program() {
+  const bundle = join(root, 'dist', 'bundle', 'main.js')
+  const source = join(root, 'src', 'cli', 'main.ts')
+  if (existsSync(source)) return isFresh(join(root, 'dist', 'bundle', 'made-from.json')) ? bundle : source
+  return existsSync(bundle) ? bundle : join(root, 'dist', 'cli', 'main.js')
+}
+
+/** Whether the files that the bundle was made from are as they were: by time and size, else by what is in them. */
+function isFresh(list) {
+  try {
+    return JSON.parse(readFileSync(list, 'utf8')).every(([path, size, mtimeMs, sha256]) => {
+      const file = join(root, path)
+      const found = statSync(file)
+      if (found.size !== size) return false
+      return found.mtimeMs === mtimeMs || createHash('sha256').update(readFileSync(file)).digest('hex') === sha256
+    })
+  } catch {
+    return false // there is no bundle, or a file of it is gone
+  }
 }
 
 /** The path of the Node binary that the optional platform package brought, or undefined. */

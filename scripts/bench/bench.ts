@@ -5,10 +5,20 @@ export interface BenchRun {
   readonly rounds: number
   /** A tenth of the work. */
   readonly quick: boolean
+  /** How many events a part works through, where it can be told; its own size when undefined. */
+  readonly events?: number | undefined
   /** Parts whose name does not hold this text are left out. */
   readonly only: string | undefined
   /** A line for people, on standard error. */
   readonly progress: (line: string) => void
+}
+
+/** How much a part has to do. */
+export function inSize(
+  { events, quick }: Pick<BenchRun, 'events' | 'quick'>,
+  sizes: { readonly full: number; readonly quick: number },
+): number {
+  return events ?? (quick ? sizes.quick : sizes.full)
 }
 
 export type Bench = (run: BenchRun) => Promise<{ readonly results: readonly BenchResult[] }>

@@ -3,13 +3,14 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { ConfigError, formatProblem } from '../config/problem.ts'
 import { endWithLauncher } from '../daemon/shutdown.ts'
+import { type EarlyPostgres, startPostgresEarly } from '../embedded/early-postgres.ts'
 
 const WORK_FAILED = 1
 const WRONG_USAGE = 2
 
 /** Each command in a file of its own, loaded when it is asked for: `check` must not wait for what `start` needs. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  start: async () => (await import('./start.ts')).startCommand(),
+const COMMANDS: Readonly<Record<string, (early?: EarlyPostgres) => Promise<Command>>> = {
+  start: async (early) => (await import('./start.ts')).startCommand(early),
   demo: async () => (await import('./demo.ts')).demoCommand(),
   check: async () => (await import('./check.ts')).checkCommand(),
   backtest: async () => (await import('./backtest.ts')).backtestCommand(),
@@ -26,15 +27,23 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 }
 
 endWithLauncher()
+const early = isStart(process.argv.slice(2)) ? startPostgresEarly(process.env) : undefined
 try {
-  const keyhound = await program(process.argv[2])
+  const keyhound = await program(process.argv[2], early)
   await keyhound.parseAsync()
 } catch (error) {
   process.exitCode = report(error)
+} finally {
+  await early?.drop()
+}
+
+/** The database needs as long to start as the rest of the program to be loaded: both are done at once. */
+function isStart([command, ...options]: readonly string[]): boolean {
+  return command === 'start' && !options.some((option) => option === '--help' || option === '-h')
 }
 
 /** The whole program, or with one command only where that is the one that was asked for. */
-async function program(asked: string | undefined): Promise<Command> {
+async function program(asked: string | undefined, early?: EarlyPostgres): Promise<Command> {
   const keyhound = new Command('keyhound')
     .description(
       'Watches how AI API keys are used, raises the alarm on abuse and, if you allow it, pulls the key.',
@@ -43,7 +52,7 @@ async function program(asked: string | undefined): Promise<Command> {
     .showHelpAfterError('(keyhound --help shows the commands)')
   const one = asked !== undefined && Object.hasOwn(COMMANDS, asked) ? COMMANDS[asked] : undefined
   const commands = one === undefined ? Object.values(COMMANDS) : [one]
-  for (const load of commands) keyhound.addCommand(await load())
+  for (const load of commands) keyhound.addCommand(await load(early))
   throwInsteadOfExit(keyhound)
   return keyhound
 }

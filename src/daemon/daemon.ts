@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
 import type { Environment } from '../config/env.ts'
 import { formatProblem } from '../config/problem.ts'
+import type { EarlyPostgres } from '../embedded/early-postgres.ts'
 import type { DeliveryReport } from '../notify/deliver.ts'
 import { createMetrics } from './metrics.ts'
 import { LiveConfig } from './live-config.ts'
@@ -16,6 +17,7 @@ import { channelReports } from '../store/channel-report.ts'
 import { countOpenAlerts } from '../store/postgres/count-open-alerts.ts'
 import { linkKey } from '../store/postgres/link-key.ts'
 import { openSession, type Session } from './session.ts'
+import { markStart, startTimesMs } from './start-times.ts'
 
 export const ROLES = ['ingest', 'detect', 'notify', 'api'] as const
 export type Role = (typeof ROLES)[number]
@@ -28,6 +30,8 @@ export interface DaemonOptions {
   readonly log: Logger
   /** Where keyhound keeps its state, instead of where the environment says: the demo's is a fresh one. */
   readonly dataDir?: string
+  /** The embedded PostgreSQL, when it has been started before. */
+  readonly early?: EarlyPostgres | undefined
   /** How long imported history must have been here before it is learnt; see `createEngineStore`. */
   readonly learnSettleMs?: number
   readonly onDelivery?: (report: DeliveryReport) => void
@@ -127,14 +131,24 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     }
   }
   try {
+    const loading = live.load()
+    loading.catch(() => undefined) // heard of below, unless a role fails before
     await addRoles(options.roles)
+    await loading
+    markStart('roles')
     http = await startHttp(context, options.roles.includes('api') ? 'api' : undefined)
   } catch (error) {
     await stop()
     throw error
   }
+  markStart('ready')
   log.info(
-    { queue: session.backends.queues.backend, embedded: session.backends.embedded, roles: options.roles },
+    {
+      queue: session.backends.queues.backend,
+      embedded: session.backends.embedded,
+      roles: options.roles,
+      startMs: startTimesMs(),
+    },
     'keyhound runs',
   )
   return {

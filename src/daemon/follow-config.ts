@@ -19,6 +19,9 @@ export function followConfig({
     current: live.config,
     onChange: (config) => {
       live.replace(config)
+      live.load().catch((error: unknown) => {
+        log.error({ err: error }, 'what a channel sends with cannot be loaded: is the installation whole?')
+      })
       log.info({ file: config.file, channels: [...config.channels.keys()] }, 'configuration reloaded')
       for (const warning of config.warnings)
         log.warn({ problem: formatProblem(warning) }, 'configuration warning')

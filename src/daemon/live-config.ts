@@ -69,6 +69,13 @@ export class LiveConfig {
     return this.#derived.fetch
   }
 
+  /** Loads what the channels and the revokers send with. Rejects when it cannot be: then no alert would go out. */
+  async load(): Promise<void> {
+    const { config, channels, revokers, fetch } = this.#derived
+    const sends = channels.size > 0 || revokers.length > 0 || config.heartbeat.url !== undefined
+    await Promise.all([sends && fetch.load(), ...[...channels.values()].map((channel) => channel.load?.())])
+  }
+
   /** How this key is revoked: by the first of `revoke.actions` that it matches, else by `revoke.action`. */
   revokerFor(key: KeyAttributes): Revoker | undefined {
     return this.#derived.revokers.find(({ match }) => matchesKey(match, key))?.revoker

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Environment } from '../config/env.ts'
+import type { EarlyPostgres } from '../embedded/early-postgres.ts'
 import type { OperatorStore } from '../store/operator-store.ts'
 import type { RevocationStore } from '../store/revocation-store.ts'
 import { openDatabase, type Database } from '../store/postgres/database.ts'
@@ -27,6 +28,7 @@ export async function openSession(options: {
   readonly environment: Environment
   readonly clock: Clock
   readonly dataDir?: string
+  readonly early?: EarlyPostgres | undefined
   readonly onNotice: (message: string, error?: Error) => void
 }): Promise<Session> {
   const backends = await openBackends(options)

@@ -35,7 +35,7 @@ export function postgresBinaries(
   const linked = tryLinkLibraries(native)
   if (linked && isUsable(native, account)) return binariesIn(native)
 
-  const copy = join(dataDir, `postgres-binaries-${version}`)
+  const copy = copyIn(dataDir, version)
   if (!existsSync(copy)) {
     // A name of its own and a rename at the end: a copy that was cut short is never taken for a whole one.
     const unfinished = `${copy}.${process.pid}`
@@ -51,6 +51,21 @@ export function postgresBinaries(
     )
   }
   return binariesIn(copy)
+}
+
+/** The programs that a cluster in `dataDir` was last run with, as far as one can tell by looking; undefined without any. */
+export function usedBinaries(dataDir: string): PostgresBinaries | undefined {
+  try {
+    const { native, version } = installedPackage()
+    const copy = copyIn(dataDir, version)
+    return binariesIn(existsSync(copy) ? copy : native)
+  } catch {
+    return undefined
+  }
+}
+
+function copyIn(dataDir: string, version: string): string {
+  return join(dataDir, `postgres-binaries-${version}`)
 }
 
 /** The npm package with the programs: its directory `native`, and its version. */

@@ -46,7 +46,7 @@ export async function createCluster(options: {
 }): Promise<void> {
   const { clusterDir, account, binaries, sync } = options
   removeUnfinished(clusterDir)
-  if (existsSync(join(clusterDir, 'PG_VERSION'))) return
+  if (hasCluster(clusterDir)) return
   const unfinished = `${clusterDir}.init-${process.pid}-${randomBytes(4).toString('hex')}`
   beingMade.add(unfinished)
   mkdirSync(unfinished, { mode: 0o700 })
@@ -72,6 +72,11 @@ export async function createCluster(options: {
     )
   }
   renameOrDiscard(unfinished, clusterDir)
+}
+
+/** True when there is a whole cluster: it appears under its name only when it is. */
+export function hasCluster(clusterDir: string): boolean {
+  return existsSync(join(clusterDir, 'PG_VERSION'))
 }
 
 function createDirectories(directory: string, mode: number): void {

@@ -13,7 +13,7 @@ export const SOCKET_NAME = `.s.PGSQL.${PORT}`
 const START_TIMEOUT_MS = 60_000 // recovery after a crash replays the log
 const SMART_STOP_MS = 3_000
 const FAST_STOP_MS = 20_000
-const POLL_MS = 10
+const POLL_MS = 5
 
 const SETTINGS = [
   'listen_addresses=',
@@ -94,6 +94,12 @@ export class PostgresServer {
       await delay(POLL_MS)
     }
     throw new Error(`The embedded PostgreSQL in ${clusterDir} does not start: ${failure}`)
+  }
+
+  /** True when a server of this cluster runs, whoever started it, whether it answers or not. */
+  isServing(): boolean {
+    const postmaster = readPostmaster(this.#options.clusterDir)
+    return postmaster !== undefined && isServing(postmaster.pid, this.#options.clusterDir)
   }
 
   /** Ends the server, whoever started it: smart (waits for clients) at first, fast after 3 s. */

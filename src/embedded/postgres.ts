@@ -1,9 +1,9 @@
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import pg from 'pg'
+import type { Client } from 'pg'
 import { postgresAccount } from './postgres-account.ts'
-import { postgresBinaries } from './postgres-binaries.ts'
-import { createCluster, prepareDataDirectory, SUPERUSER } from './postgres-cluster.ts'
+import { postgresBinaries, usedBinaries, type PostgresBinaries } from './postgres-binaries.ts'
+import { createCluster, hasCluster, prepareDataDirectory, SUPERUSER } from './postgres-cluster.ts'
 import { PORT, PostgresServer, SOCKET_NAME, type Durability } from './postgres-server.ts'
 
 /** A PostgreSQL server of our own, reachable over a Unix socket in its data directory and nowhere else. */
@@ -54,23 +54,15 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const dataDir = resolve(options.dataDir)
   const clusterDir = join(dataDir, 'postgres')
   checkSocketPath(clusterDir)
-  const durability = options.durability ?? 'full'
-  const account = postgresAccount(clusterDir)
-  prepareDataDirectory(dataDir, account)
-  const binaries = postgresBinaries(account, dataDir)
-  await createCluster({ clusterDir, account, binaries, sync: durability === 'full' })
-
-  const server = new PostgresServer({
-    clusterDir,
-    account,
-    binaries,
-    durability,
-    probe: () => probe(clusterDir),
-  })
-  const reused = await server.acquire()
-  await createDatabase(clusterDir)
+  const { server, reused } = await acquireServer(dataDir, clusterDir, options.durability ?? 'full')
   const lease = new Lease(clusterDir, server, options.onNotice ?? (() => {}))
   await lease.open()
+  try {
+    await createDatabase(lease)
+  } catch (error) {
+    await lease.close()
+    throw error
+  }
 
   return {
     url: (database = DEFAULT_DATABASE) => socketUrl(clusterDir, database),
@@ -82,12 +74,40 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   }
 }
 
+/**
+ * A cluster that is there was started before, with what is installed and as the user it belongs to: it is tried without
+ * looking first whether that is still possible. The looking costs a dozen processes; it is done when the try fails.
+ */
+async function acquireServer(
+  dataDir: string,
+  clusterDir: string,
+  durability: Durability,
+): Promise<{ readonly server: PostgresServer; readonly reused: boolean }> {
+  const account = postgresAccount(clusterDir)
+  const serverOf = (binaries: PostgresBinaries): PostgresServer =>
+    new PostgresServer({ clusterDir, account, binaries, durability, probe: () => probe(clusterDir) })
+  const binaries = hasCluster(clusterDir) ? usedBinaries(dataDir) : undefined
+  if (binaries !== undefined) {
+    const server = serverOf(binaries)
+    try {
+      return { server, reused: await server.acquire() }
+    } catch (error) {
+      if (server.isServing()) throw error // it runs and does not answer: that is not for want of programs or rights
+    }
+  }
+  prepareDataDirectory(dataDir, account)
+  const checked = postgresBinaries(account, dataDir)
+  await createCluster({ clusterDir, account, binaries: checked, sync: durability === 'full' })
+  const server = serverOf(checked)
+  return { server, reused: await server.acquire() }
+}
+
 /** The connection that keeps the server for us, and whose end tells that the server went away. */
 class Lease {
   readonly #clusterDir: string
   readonly #server: PostgresServer
   readonly #onNotice: (message: string) => void
-  #client: pg.Client | undefined
+  #client: Client | undefined
   #recovering: Promise<void> | undefined
   #closed: Promise<void> | undefined
 
@@ -98,15 +118,23 @@ class Lease {
   }
 
   async open(): Promise<void> {
-    const client = new pg.Client({
-      ...connection(this.#clusterDir, 'postgres'),
-      application_name: LEASE_NAME,
-    })
-    client.on('error', () => {}) // 'end' follows
+    const client = await newClient(this.#clusterDir, { application_name: LEASE_NAME })
     await client.connect()
     client.once('end', () => this.#lost(client))
     withReference(client).unref() // holding the lease is no reason for a process to stay alive
     this.#client = client
+  }
+
+  /** Runs a statement over the connection, which is idle otherwise. */
+  async query(text: string, values: readonly string[] = []): Promise<{ readonly rowCount: number | null }> {
+    if (this.#client === undefined) throw new Error('the embedded PostgreSQL is not connected')
+    const client = withReference(this.#client)
+    client.ref()
+    try {
+      return await client.query(text, [...values])
+    } finally {
+      client.unref()
+    }
   }
 
   close(): Promise<void> {
@@ -123,7 +151,7 @@ class Lease {
     if (others === 0) await this.#server.stop()
   }
 
-  #lost(client: pg.Client): void {
+  #lost(client: Client): void {
     if (this.#client !== client || this.#closed) return
     this.#client = undefined
     this.#onNotice('the embedded PostgreSQL went away; bringing it back')
@@ -150,11 +178,30 @@ class Lease {
 }
 
 /** pg has these two methods (client.js); its types lack them. */
-function withReference(client: pg.Client) {
-  return client as pg.Client & { ref(): void; unref(): void }
+function withReference(client: Client) {
+  return client as Client & { ref(): void; unref(): void }
 }
 
-async function countOthers(client: pg.Client): Promise<number> {
+/** Not connected yet. pg is loaded here, while the server starts, and not before it is asked to. */
+async function newClient(
+  clusterDir: string,
+  options: { readonly application_name?: string; readonly connectionTimeoutMillis?: number },
+): Promise<Client> {
+  const { default: pg } = await import('pg')
+  const client = new pg.Client({
+    host: clusterDir,
+    port: PORT,
+    user: SUPERUSER,
+    database: 'postgres',
+    password: '',
+    ssl: false,
+    ...options,
+  })
+  client.on('error', () => {}) // 'end' follows
+  return client
+}
+
+async function countOthers(client: Client): Promise<number> {
   try {
     const { rows } = await client.query<{ others: number }>(
       'select count(*)::int as others from pg_stat_activity where application_name = $1 and pid <> pg_backend_pid()',
@@ -168,8 +215,7 @@ async function countOthers(client: pg.Client): Promise<number> {
 
 /** Whether a server answers on the socket: `yes`, `wait` (it is starting, recovering or ending), or `no`. */
 async function probe(clusterDir: string): Promise<'yes' | 'wait' | 'no'> {
-  const client = new pg.Client({ ...connection(clusterDir, 'postgres'), connectionTimeoutMillis: 2_000 })
-  client.on('error', () => {})
+  const client = await newClient(clusterDir, { connectionTimeoutMillis: 2_000 })
   try {
     await client.connect()
     return 'yes'
@@ -181,22 +227,14 @@ async function probe(clusterDir: string): Promise<'yes' | 'wait' | 'no'> {
   }
 }
 
-async function createDatabase(clusterDir: string): Promise<void> {
-  const client = new pg.Client(connection(clusterDir, 'postgres'))
-  await client.connect()
+async function createDatabase(lease: Lease): Promise<void> {
   try {
-    const { rowCount } = await client.query('select from pg_database where datname = $1', [DEFAULT_DATABASE])
-    if (rowCount === 0) await client.query(`create database ${DEFAULT_DATABASE}`)
+    const { rowCount } = await lease.query('select from pg_database where datname = $1', [DEFAULT_DATABASE])
+    if (rowCount === 0) await lease.query(`create database ${DEFAULT_DATABASE}`)
   } catch (error) {
     const MADE_MEANWHILE = ['42P04', '23505'] // two instances that start at the same time
     if (!MADE_MEANWHILE.includes(String((error as { code?: string }).code))) throw error
-  } finally {
-    await client.end()
   }
-}
-
-function connection(clusterDir: string, database: string) {
-  return { host: clusterDir, port: PORT, user: SUPERUSER, database, password: '', ssl: false } as const
 }
 
 function socketUrl(clusterDir: string, database: string): string {

@@ -17,6 +17,11 @@ export interface Channel {
   tell(notice: Notice, signal: AbortSignal): Promise<Sent>
   /** The time to leave between two messages, over all replicas; absent: none. */
   readonly minIntervalMs?: number
+  /**
+   * Loads the library that the channel sends with, for channels that have one: called once when the channel comes into
+   * use, so that a broken installation is told then and not by the first alert. Rejects when it cannot be loaded.
+   */
+  load?(): Promise<void>
   /** Frees connections. */
   close?(): Promise<void>
 }

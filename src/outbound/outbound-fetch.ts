@@ -1,6 +1,6 @@
 import { lookup as systemLookup, type LookupAddress, type LookupOptions } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
-import { Agent, buildConnector, fetch as undiciFetch, type RequestInit as UndiciRequestInit } from 'undici'
+import type { Agent, buildConnector, fetch as undiciFetch, RequestInit as UndiciRequestInit } from 'undici'
 import { SECOND_MS } from '../usage/duration.ts'
 import { isHttpUrl } from './http-url.ts'
 import { OutboundError } from './outbound-error.ts'
@@ -24,7 +24,11 @@ export type LookupAll = (
 ) => void
 
 /** A `fetch`, and how to free its connections. */
-export type OutboundFetch = typeof fetch & { close(): Promise<void> }
+export type OutboundFetch = typeof fetch & {
+  /** Loads what it sends with, which the first request would do: for who must know before that it can. */
+  load(): Promise<void>
+  close(): Promise<void>
+}
 
 /**
  * A `fetch` for addresses that come from the configuration. It connects to public addresses only, unless allowed: a
@@ -38,13 +42,9 @@ export function outboundFetch({
   maxBodyBytes = 64 * 1_024,
   lookup = systemLookup,
 }: OutboundFetchOptions): OutboundFetch {
-  const dispatcher = new Agent({
-    connect: guardedConnector(addressGuard(allowPrivate), { lookup, timeoutMs }),
-    allowH2: false,
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-    keepAliveTimeout: 4 * SECOND_MS,
-  })
+  const isWanted = addressGuard(allowPrivate)
+  let opened: Promise<Opened> | undefined
+  const open = (): Promise<Opened> => (opened ??= openAgent(isWanted, { lookup, timeoutMs }))
   const guardedFetch = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     if (input instanceof Request || !isHttpUrl(String(input))) {
       throw new OutboundError(
@@ -52,12 +52,15 @@ export function outboundFetch({
         'the address is not an http:// or https:// URL without credentials',
       )
     }
-    const deadline = AbortSignal.timeout(timeoutMs)
-    const signal = init?.signal ? AbortSignal.any([deadline, init.signal]) : deadline
+    let deadline: AbortSignal | undefined
     try {
+      const { dispatcher, fetch } = await open()
+      // Begins here: loading is not the other side's time.
+      deadline = AbortSignal.timeout(timeoutMs)
+      const signal = init?.signal ? AbortSignal.any([deadline, init.signal]) : deadline
       // The same standard under two sets of type declarations: Node's and undici's own.
       const request = { ...init, dispatcher, signal, redirect: 'manual' } as UndiciRequestInit
-      const response = await undiciFetch(input, request)
+      const response = await fetch(input, request)
       const body = await readUpTo(response.body, maxBodyBytes)
       return new Response(body.length === 0 ? null : body, {
         status: response.status,
@@ -65,22 +68,49 @@ export function outboundFetch({
       })
     } catch (error) {
       throw explain(error, {
-        timedOut: deadline.aborted,
+        timedOut: deadline?.aborted === true,
         timeoutMs,
         cancelled: init?.signal?.aborted === true,
       })
     }
   }
-  return Object.assign(guardedFetch, { close: () => dispatcher.close() })
+  return Object.assign(guardedFetch, {
+    load: async () => {
+      await open()
+    },
+    close: async () => (await opened)?.dispatcher.close(),
+  })
+}
+
+interface Opened {
+  readonly dispatcher: Agent
+  readonly fetch: typeof undiciFetch
+}
+
+/** undici is loaded by those who send something: it takes a tenth of a second and ten megabytes. */
+async function openAgent(
+  isWanted: AddressGuard,
+  { lookup, timeoutMs }: { readonly lookup: LookupAll; readonly timeoutMs: number },
+): Promise<Opened> {
+  const undici = await import('undici')
+  const dispatcher = new undici.Agent({
+    connect: guardedConnector(undici.buildConnector, isWanted, { lookup, timeoutMs }),
+    allowH2: false,
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+    keepAliveTimeout: 4 * SECOND_MS,
+  })
+  return { dispatcher, fetch: undici.fetch }
 }
 
 class BlockedAddressError extends Error {}
 
 function guardedConnector(
+  makeConnector: typeof buildConnector,
   isWanted: AddressGuard,
   { lookup, timeoutMs }: { readonly lookup: LookupAll; readonly timeoutMs: number },
 ): buildConnector.connector {
-  const connect = buildConnector({
+  const connect = makeConnector({
     lookup: guardedLookup(isWanted, lookup),
     timeout: timeoutMs,
     allowH2: false,

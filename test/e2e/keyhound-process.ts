@@ -12,8 +12,8 @@ export class KeyhoundProcess {
   #stdout = ''
   #stderr = ''
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>>) {
-    this.#child = spawn(process.execPath, [LAUNCHER, ...args], {
+  constructor(args: readonly string[], env: Readonly<Record<string, string>>, launcher = LAUNCHER) {
+    this.#child = spawn(process.execPath, [launcher, ...args], {
       // Only what is given: a variable of the developer's shell must not decide a test.
       env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', KEYHOUND_PORT: '0', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -43,13 +43,13 @@ export class KeyhoundProcess {
   }
 
   /** Where the API listens, once /readyz says that all parts work. */
-  async ready(): Promise<string> {
+  async ready(askEveryMs = 50): Promise<string> {
     const deadline = performance.now() + READY_WITHIN_MS
     while (performance.now() < deadline) {
       const url = this.log.find((line) => line['msg'] === 'listening')?.['url']
       if (typeof url === 'string' && (await isReady(url))) return url
       if (this.#child.exitCode !== null) break
-      await delay(50)
+      await delay(askEveryMs)
     }
     throw new Error(`keyhound did not become ready (exit code ${this.#child.exitCode}):\n${this.#stderr}`)
   }

@@ -16,7 +16,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest'
 import { mayAccess, postgresAccount } from '../../src/embedded/postgres-account.ts'
 import {
   type EmbeddedPostgres,
@@ -25,6 +25,7 @@ import {
 } from '../../src/embedded/postgres.ts'
 import { isServing } from '../../src/embedded/postmaster-file.ts'
 import { Arrivals } from '../harness/arrivals.ts'
+import { copyDataDirectory } from '../harness/data-directory.ts'
 
 const INSTANCE = fileURLToPath(new URL('instance.ts', import.meta.url))
 
@@ -41,6 +42,8 @@ describe('the embedded PostgreSQL', { timeout: 120_000 }, () => {
     rmSync(dataDir, { recursive: true, force: true })
   })
 
+  /** For tests that are not about the first start: the cluster is there already. */
+  const useCluster = (): void => copyDataDirectory(inject('usedDataDirectory'), dataDir)
   // Without durability unless the test is about it: no operating system crashes here, and it is several times as fast.
   const start = async (options: Partial<EmbeddedPostgresOptions> = {}) => {
     const server = await startEmbeddedPostgres({ dataDir, durability: 'none', ...options })
@@ -82,6 +85,7 @@ describe('the embedded PostgreSQL', { timeout: 120_000 }, () => {
   })
 
   test('is found by its URL whatever the variables of PostgreSQL’s own clients say', async () => {
+    useCluster()
     for (const [name, value] of Object.entries({
       PGPORT: '1',
       PGHOST: 'nowhere',
@@ -104,11 +108,13 @@ describe('the embedded PostgreSQL', { timeout: 120_000 }, () => {
   })
 
   test('has a session of its own, so that Ctrl-C in the terminal reaches only keyhound', async () => {
+    useCluster()
     const { pid } = await start()
     expect(sessionOf(pid)).toBe(pid)
   })
 
   test('keeps its data from one start to the next', async () => {
+    useCluster()
     const first = await start()
     await query(first.url(), 'create table kept as select 42 as answer')
     await first.stop()
@@ -138,6 +144,7 @@ describe('the embedded PostgreSQL', { timeout: 120_000 }, () => {
   })
 
   test('after kill -9 of the process that started it, starts again with what was committed', async () => {
+    useCluster()
     const killed = await startProcess()
     await query(killed.url, 'create table kept as select 42 as answer')
     killed.child.kill('SIGKILL')
@@ -147,6 +154,7 @@ describe('the embedded PostgreSQL', { timeout: 120_000 }, () => {
   })
 
   test('a second keyhound shares it; the first to stop does not end it, the last does', async () => {
+    useCluster()
     const first = await start()
     const second = await startProcess()
     expect([second.reused, second.pid]).toEqual([true, first.pid])
@@ -160,6 +168,7 @@ describe('the embedded PostgreSQL', { timeout: 120_000 }, () => {
   })
 
   test('when the process that started it is killed, a second keyhound brings it back under the same URL', async () => {
+    useCluster()
     const first = await startProcess()
     const notices = new Arrivals<string>('notices')
     const second = await start({ onNotice: (message) => notices.add(message) })
@@ -175,6 +184,7 @@ describe('the embedded PostgreSQL', { timeout: 120_000 }, () => {
   })
 
   test('when it dies although nobody asked it to, it is started again', async () => {
+    useCluster()
     const notices = new Arrivals<string>('notices')
     const server = await start({ durability: 'full', onNotice: (message) => notices.add(message) })
     await query(server.url(), 'create table kept as select 42 as answer')
@@ -186,6 +196,7 @@ describe('the embedded PostgreSQL', { timeout: 120_000 }, () => {
   })
 
   test('a lock file whose process number now belongs to something else does not stop it', async () => {
+    useCluster()
     const server = await start()
     await server.stop()
     const lock = [process.pid, join(dataDir, 'postgres'), 1, 5432, '.', '', '  1  1', 'ready   ', ''].join(
@@ -226,6 +237,7 @@ describe('the embedded PostgreSQL', { timeout: 120_000 }, () => {
   })
 
   test('a cluster it cannot start is an error with the server’s own reason', async () => {
+    useCluster()
     const server = await start()
     await server.stop()
     writeFileSync(join(dataDir, 'postgres', 'PG_VERSION'), '9.6\n')
@@ -233,6 +245,7 @@ describe('the embedded PostgreSQL', { timeout: 120_000 }, () => {
   })
 
   test('stopping cuts off a client that does not go by itself', async () => {
+    useCluster()
     const server = await start()
     const client = await connected(server.url())
     const ended = new Promise((resolve) => client.once('end', resolve))

@@ -13,7 +13,7 @@ export class Arrivals<T> {
     for (const check of this.#waiting) check()
   }
 
-  waitFor(count: number, timeoutMs = 10_000): Promise<readonly T[]> {
+  waitFor(count: number, timeoutMs = 20_000): Promise<readonly T[]> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(check)

@@ -6,6 +6,7 @@ import type { TestProject } from 'vitest/node'
 import { startEmbeddedPostgres } from '../../src/embedded/postgres.ts'
 import { migrateQueueSchema } from '../../src/queue/queue-schema.ts'
 import { migrate } from '../../src/store/postgres/migrate.ts'
+import { copyDataDirectory } from './data-directory.ts'
 import { withDatabase } from './database-url.ts'
 import { startRedisServer } from './redis-server.ts'
 
@@ -16,6 +17,8 @@ declare module 'vitest' {
     /** The migrated database that every test database is a copy of. */
     templateDatabase: string
     redisUrl: string
+    /** A data directory whose embedded PostgreSQL was made and stopped; only to be copied. */
+    usedDataDirectory: string
   }
 }
 
@@ -29,12 +32,15 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   sweepDeadRuns()
   const redis = await provideRedis()
   try {
-    const database = await provideDatabase()
+    const usedDataDirectory = await makeDataDirectory()
+    const database = await provideDatabase(usedDataDirectory)
     project.provide('redisUrl', redis.url)
+    project.provide('usedDataDirectory', usedDataDirectory)
     project.provide('adminDatabaseUrl', database.adminUrl)
     project.provide('templateDatabase', database.template)
     return async () => {
       await database.stop()
+      rmSync(usedDataDirectory, { recursive: true, force: true })
       await redis.stop()
     }
   } catch (error) {
@@ -50,9 +56,16 @@ async function provideRedis(): Promise<{ url: string; stop(): Promise<void> }> {
   return { url: server.url, stop: () => server.kill() }
 }
 
-async function provideDatabase() {
+async function makeDataDirectory(): Promise<string> {
+  const dataDir = newDirectory()
+  const server = await startEmbeddedPostgres({ dataDir, durability: 'none' })
+  await server.stop()
+  return dataDir
+}
+
+async function provideDatabase(usedDataDirectory: string) {
   const given = process.env['KEYHOUND_TEST_DATABASE_URL']
-  const server = given ? undefined : await startThrowAway()
+  const server = given ? undefined : await startThrowAway(usedDataDirectory)
   const adminUrl = given ?? server?.url('postgres') ?? ''
   const template = `kh_template_${process.pid}`
   const stop = async () => {
@@ -72,8 +85,13 @@ async function provideDatabase() {
   return { adminUrl, template, stop }
 }
 
-async function startThrowAway() {
-  const dataDir = mkdtempSync(join(tmpdir(), `${DIRECTORY_PREFIX}${process.pid}-`))
+function newDirectory(): string {
+  return mkdtempSync(join(tmpdir(), `${DIRECTORY_PREFIX}${process.pid}-`))
+}
+
+async function startThrowAway(usedDataDirectory: string) {
+  const dataDir = newDirectory()
+  copyDataDirectory(usedDataDirectory, dataDir)
   const server = await startEmbeddedPostgres({ dataDir, durability: 'none' })
   return {
     url: (database: string) => server.url(database),

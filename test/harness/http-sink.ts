@@ -34,7 +34,7 @@ export interface HttpSink {
   answerNext(...answers: readonly SinkAnswer[]): void
   /** The answer to every request that `answerNext` has nothing for. */
   answerAlways(answer: SinkAnswer | ((request: RecordedRequest) => SinkAnswer)): void
-  /** Resolves with all requests once `count` have arrived; rejects after `timeoutMs` (10 s). */
+  /** Resolves with all requests once `count` have arrived; rejects after `timeoutMs` (20 s). */
   waitFor(count: number, timeoutMs?: number): Promise<readonly RecordedRequest[]>
   close(): Promise<void>
 }

@@ -28,7 +28,7 @@ export interface SmtpSink {
   readonly mails: readonly RecordedMail[]
   /** The answers to the next mails, in order; afterwards they are accepted again. */
   answerNext(...answers: readonly SmtpAnswer[]): void
-  /** Resolves with all accepted mails once `count` have arrived; rejects after `timeoutMs` (10 s). */
+  /** Resolves with all accepted mails once `count` have arrived; rejects after `timeoutMs` (20 s). */
   waitFor(count: number, timeoutMs?: number): Promise<readonly RecordedMail[]>
   close(): Promise<void>
 }

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { PERIODS, periodAt } from '../../src/usage/calendar.ts'
 import { DAY_MS, HOUR_MS } from '../../src/usage/duration.ts'
+import fc from '../harness/fast-check.ts'
 
 const boundsOf = (instant: string, period: (typeof PERIODS)[number], zone: string) => {
   const { startMs, endMs, name } = periodAt(Date.parse(instant), period, zone)

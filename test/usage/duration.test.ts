@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { durationMs, formatDuration, parseDuration } from '../../src/usage/duration.ts'
+import fc from '../harness/fast-check.ts'
 
 describe('durations', () => {
   test.each([

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { HOUR_MS, MINUTE_MS, WEEK_MS } from '../../src/usage/duration.ts'
 import { hourOfWeek, hourOfWeekName, zoneOffsetMs } from '../../src/usage/hour-of-week.ts'
+import fc from '../harness/fast-check.ts'
 
 const at = (iso: string, zone: string) => hourOfWeekName(hourOfWeek(Date.parse(iso), zone))
 

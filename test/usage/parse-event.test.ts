@@ -1,7 +1,12 @@
-import fc from 'fast-check'
+import { isIP } from 'node:net'
+import { Ajv } from 'ajv'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { usageEventSchema } from '../../src/usage/event-schema.ts'
 import { parseUsageEvent } from '../../src/usage/parse-event.ts'
+import { parseTimestamp } from '../../src/usage/timestamp.ts'
 import { toWireEvent } from '../../src/usage/wire-event.ts'
+import fc from '../harness/fast-check.ts'
 import { usageEvent } from '../harness/builders.ts'
 
 const NUL = '\u0000'
@@ -360,3 +365,84 @@ function nested(depth: number): unknown {
   for (let level = 0; level < depth; level += 1) value = [value]
   return value
 }
+
+describe('in a hurry', () => {
+  test('an event is read alike with the JSON that it came from at hand and without', () => {
+    const text = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 300 }),
+      fc.constantFrom(NUL, HALF_PAIR, '\\', 'x'.repeat(300), 'é'.repeat(70_000)),
+    )
+    const fields = fc.record(
+      { id: text, key_id: text, user_id: text, metadata: fc.dictionary(text, text), other: fc.jsonValue() },
+      { requiredKeys: [] },
+    )
+    fc.assert(
+      fc.property(fields, (changes) => {
+        const json = JSON.stringify({ ...usageEvent(), ...changes })
+        expect(parseUsageEvent(JSON.parse(json), json)).toEqual(parseUsageEvent(JSON.parse(json)))
+      }),
+    )
+  })
+
+  test('a number that is written shorter than it is sent counts as what it is', () => {
+    const json = JSON.stringify({ ...usageEvent(), other: [0] }).replace(
+      '[0]',
+      `[${Array(3_500).fill('1e20').join()}]`,
+    )
+    expect(parseUsageEvent(JSON.parse(json), json)).toEqual(parseUsageEvent(JSON.parse(json)))
+  })
+
+  test('a timestamp in the usual spelling is the one that any other spelling of it names', () => {
+    const digits = (length: number) => fc.stringMatching(new RegExp(`^[0-9]{${length}}$`))
+    const spelling = fc
+      .tuple(
+        digits(4),
+        digits(2),
+        digits(2),
+        digits(2),
+        digits(2),
+        digits(2),
+        fc.constantFrom('', '.'),
+        digits(3),
+      )
+      .map(([y, mo, d, h, mi, s, dot, ms]) => `${y}-${mo}-${d}T${h}:${mi}:${s}${dot === '' ? '' : `.${ms}`}Z`)
+    const near = fc
+      .date({ min: new Date('0001-01-01'), max: new Date('9999-12-31'), noInvalidDate: true })
+      .map((date) => date.toISOString())
+    fc.assert(
+      fc.property(
+        fc.oneof(spelling, near),
+        fc.nat(23),
+        fc.constantFrom('0', '5', '9', ':', 'x', '+'),
+        (text, at, other) => {
+          const broken = text.slice(0, at) + other + text.slice(at + 1)
+          for (const usual of [text, broken])
+            expect(parseTimestamp(usual)).toBe(parseTimestamp(usual.replace(/Z$/, '+00:00')))
+        },
+      ),
+      { numRuns: 2_000 },
+    )
+    expect(parseTimestamp('2024-02-29T00:00:00Z')).toBe(Date.UTC(2024, 1, 29))
+    expect(parseTimestamp('2026-02-29T00:00:00Z')).toBeUndefined()
+  })
+
+  test('an address of four numbers is one where Node says so', () => {
+    const part = fc.oneof(
+      fc.nat(300).map(String),
+      fc.constantFrom('', '0', '00', '01', '255', '256', ' 1', 'a'),
+    )
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 3, maxLength: 5 }), (parts) => {
+        const ip = parts.join('.')
+        const { ok } = parseUsageEvent({ ...usageEvent(), ip })
+        expect(ok).toBe(isIP(ip) === 4)
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+})
+
+test('the schema of an event is a valid one, which is not checked at every start', () => {
+  const schema = z.toJSONSchema(usageEventSchema, { io: 'input', target: 'draft-7' })
+  expect(new Ajv().validateSchema(schema)).toBe(true)
+})

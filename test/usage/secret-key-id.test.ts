@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseUsageEvent } from '../../src/usage/parse-event.ts'
 import { safePayload } from '../../src/usage/safe-payload.ts'
@@ -8,6 +7,7 @@ import {
   hashSecretsIn,
   looksLikeSecret,
 } from '../../src/usage/secret-key-id.ts'
+import fc from '../harness/fast-check.ts'
 import { usageEvent } from '../harness/builders.ts'
 
 const HASH_KEY = Buffer.alloc(32, 7)
@@ -78,9 +78,11 @@ describe('telling secrets from ids', () => {
       '-----BEGIN ',
       'SG.aaaaaaaaaaaaaaaaaaaa-',
     ]) {
-      const startedMs = performance.now()
+      const before = process.cpuUsage()
       looksLikeSecret(text.repeat(65_536 / text.length))
-      expect(performance.now() - startedMs).toBeLessThan(2_000)
+      // Of the processor, not of the clock: others use it as well.
+      const { user } = process.cpuUsage(before)
+      expect(user / 1_000).toBeLessThan(2_000)
     }
   })
 })

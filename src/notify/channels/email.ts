@@ -1,4 +1,4 @@
-import { createTransport, type SMTPTransportOptions } from 'nodemailer'
+import type { SMTPTransportOptions } from 'nodemailer'
 import { z } from 'zod'
 import { messageOf, type Message } from '../../alert/message.ts'
 import { noticeMessage } from '../../alert/notice.ts'
@@ -41,9 +41,10 @@ export const emailChannel = defineChannel({
   type: 'email',
   schema,
   open: ({ smtp, from, to, starttls }, tools) => {
-    const transport = createTransport(transportOptions(smtp, starttls))
+    let opened: ReturnType<typeof openTransport> | undefined
     const domain = /@([^@>\s]+)>?$/.exec(from)?.[1] ?? 'keyhound.invalid'
     const mail = async (message: Message, signal: AbortSignal, letter: Letter): Promise<Sent> => {
+      const transport = await (opened ??= openTransport(transportOptions(smtp, starttls)))
       const info = await transport
         .sendMail({
           from,
@@ -79,10 +80,19 @@ export const emailChannel = defineChannel({
           thread: `topic-${notice.topic}`,
           type: notice.type,
         }),
-      close: async () => transport.close(),
+      load: async () => {
+        await (opened ??= openTransport(transportOptions(smtp, starttls)))
+      },
+      close: async () => (await opened)?.close(),
     }
   },
 })
+
+/** nodemailer is loaded by those who send mail: it takes a tenth of a second and ten megabytes. */
+async function openTransport(options: SMTPTransportOptions) {
+  const { createTransport } = await import('nodemailer')
+  return createTransport(options)
+}
 
 /** What a mail is called in its headers. */
 interface Letter {

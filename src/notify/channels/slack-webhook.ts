@@ -1,16 +1,28 @@
-import { IncomingWebhook } from '@slack/webhook'
 import type { Message } from '../../alert/message.ts'
 import { describeAnswer, readAnswer, type HttpAnswer } from '../../outbound/http-answer.ts'
 import type { Secret } from '../../secret.ts'
-import { DeliveryError, type ChannelTools, type Sent } from '../channel.ts'
+import { DeliveryError, type Channel, type ChannelTools, type Sent } from '../channel.ts'
 import { messageChannel } from '../message-channel.ts'
 import { toDeliveryError } from '../to-delivery-error.ts'
 import { judgeSlackAnswer } from './slack-answer.ts'
 import { slackBlocks, slackFallback, type SlackPayload } from './slack-payload.ts'
 
 /** Posts through an incoming webhook. Such messages can neither be changed nor answered in a thread. */
-export function slackWebhook(url: Secret, tools: ChannelTools): ReturnType<typeof messageChannel> {
-  return messageChannel(tools, (message, signal) => postMessage(message, { url, tools, signal }))
+export function slackWebhook(
+  url: Secret,
+  tools: ChannelTools,
+): ReturnType<typeof messageChannel> & Required<Pick<Channel, 'load'>> {
+  return {
+    ...messageChannel(tools, (message, signal) => postMessage(message, { url, tools, signal })),
+    load: async () => {
+      await client()
+    },
+  }
+}
+
+/** Slack's own client, loaded by those who use it. */
+function client() {
+  return import('@slack/webhook')
 }
 
 interface Posting {
@@ -42,6 +54,7 @@ async function postMessage(message: Message, posting: Posting): Promise<Sent> {
 async function post(payload: SlackPayload, { url, tools, signal }: Posting): Promise<HttpAnswer> {
   let answer: HttpAnswer | undefined
   let failure: unknown
+  const { IncomingWebhook } = await client()
   const webhook = new IncomingWebhook(url.reveal(), {
     retryConfig: { retries: 0 },
     fetch: async (address, init) => {

@@ -38,7 +38,7 @@ export async function migrate(
   const db = openDatabase(databaseUrl, { connectionsMax: 2, statementTimeoutMs: 0 })
   try {
     await checkServer(db, `DATABASE_URL (${database})`)
-    await checkApplied(db, files)
+    if (await isCurrent(db, files)) return { applied: [] }
     const { error, results } = await new Migrator({
       db,
       provider: { getMigrations: () => Promise.resolve(Object.fromEntries(files.map(toMigration))) },
@@ -102,15 +102,18 @@ async function checkServer(db: Database, where: string): Promise<void> {
   }
 }
 
-async function checkApplied(db: Database, files: readonly MigrationFile[]): Promise<void> {
+/** True when every migration is applied, as it is in its file: then there is nothing to lock and nothing to look up. */
+async function isCurrent(db: Database, files: readonly MigrationFile[]): Promise<boolean> {
+  return (await checkApplied(db, files)) === files.length
+}
+
+/** Throws when what is applied is not what the files say; else says how many of them are. */
+async function checkApplied(db: Database, files: readonly MigrationFile[]): Promise<number> {
   const { rows } = await sql<{ exists: boolean }>`
     select to_regclass('migration_checksum') is not null as exists`.execute(db)
-  if (rows[0]?.exists !== true) return
-  for (const { name, sha256 } of await db
-    .selectFrom('migration_checksum')
-    .selectAll()
-    .orderBy('name')
-    .execute()) {
+  if (rows[0]?.exists !== true) return 0
+  const applied = await db.selectFrom('migration_checksum').selectAll().orderBy('name').execute()
+  for (const { name, sha256 } of applied) {
     const file = files.find((candidate) => candidate.name === name)
     if (file === undefined) {
       throw new MigrationError(
@@ -123,6 +126,7 @@ async function checkApplied(db: Database, files: readonly MigrationFile[]): Prom
       )
     }
   }
+  return applied.length
 }
 
 function failure(error: unknown, name: string | undefined): MigrationError {
