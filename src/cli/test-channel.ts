@@ -22,7 +22,9 @@ export function testChannelCommand(): Command {
           const names = [...live.channels.keys()]
           throw new Error(
             `no channel "${plainText(name, 100)}" in ${config.file ?? 'the configuration (there is no file)'}; ` +
-              (names.length === 0 ? 'none is defined' : `defined: ${names.join(', ')}`),
+              (names.length === 0
+                ? 'none is defined yet; alerts.example.yaml shows them all'
+                : `defined: ${names.join(', ')}`),
           )
         }
         const { receipt } = await testChannel(channel, systemClock)

@@ -9,7 +9,7 @@ import type { RevokeSettings } from '../respond/policy-settings.ts'
 import type { DigestSettings, HeartbeatSettings, SelfWatchSettings } from '../watch/settings.ts'
 import type { DetectorOverride } from './overrides.ts'
 import type { Problem } from './problem.ts'
-import type { GroupField } from './schema.ts'
+import type { GroupField } from './alerting-schema.ts'
 
 /** One entry of `channels`, or the revoke action: already checked by the schema of its type. */
 export type TypedSettings = Readonly<Record<string, unknown>> & { readonly type: string }

@@ -6,7 +6,7 @@ import type { TickEngine } from '../engine/tick.ts'
 import type { KeyAttributes } from '../usage/event.ts'
 import type { Config } from './config.ts'
 import { settingsFor } from './overrides.ts'
-import type { GroupField } from './schema.ts'
+import type { GroupField } from './alerting-schema.ts'
 
 /** The part of the engine that follows from the configuration: the same for the daemon and the backtest. */
 export type TickSettings = Pick<

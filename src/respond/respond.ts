@@ -14,7 +14,7 @@ const CALLS_AT_ONCE = 4
 export interface Responding extends Calling {
   readonly revocations: RevocationStore
   readonly log: Logger
-  /** Alerts have been judged, and it made revocations of some kind; deliveries that waited for it may go. */
+  /** Alerts have been judged, and that made these revocations, if any; deliveries that waited for it may go. */
   readonly onDecided?: (decided: readonly Revocation[]) => void
   /** A call has ended and its outcome, which may have deliveries of its own, is stored. `revocation` is as it was called. */
   readonly onOutcome?: (
@@ -31,15 +31,16 @@ export interface Responding extends Calling {
 export function startResponding(parts: Responding): PollLoop {
   const deciding = startPolling({
     turn: async () => {
-      const decided = await parts.revocations.decideDue(
-        (facts) => decide(facts, parts.settings()),
-        parts.clock.nowMs(),
-      )
+      let judged = 0
+      const decided = await parts.revocations.decideDue((facts) => {
+        judged += 1
+        return decide(facts, parts.settings())
+      }, parts.clock.nowMs())
       for (const { id, keyId, state, reason } of decided) {
         parts.log.info({ revocationId: id, keyId, state, reason }, 'decided about a key')
       }
       if (decided.some(({ state }) => state === 'pending')) acting.wake()
-      if (decided.length > 0) parts.onDecided?.(decided)
+      if (judged > 0) parts.onDecided?.(decided)
       return POLL_MS
     },
     onError: (error) => parts.log.warn({ err: error }, 'alerts cannot be judged; trying again'),

@@ -22,6 +22,8 @@ export interface SignalSources {
   readonly geoDataMs?: (() => Promise<number | undefined>) | undefined
   readonly detectors: () => Signals['detectors']
   readonly heartbeat: () => Signals['heartbeat']
+  /** False in modes `off` and `dry_run`: a policy that acts on nothing is not missed while it is halted. */
+  readonly policyActs: () => boolean
   readonly clock: Clock
 }
 
@@ -90,7 +92,10 @@ export class SignalGatherer {
       usage: await this.#usage(facts, nowMs),
       deliveries: { overdue: facts.overdue, oldestDueMs: facts.oldestDueMs },
       rejected: { count: facts.rejected, commonest: facts.commonestReason },
-      revocations: { failedKeys: facts.failedRevocations, halts: facts.halts },
+      revocations: {
+        failedKeys: facts.failedRevocations,
+        halts: this.#sources.policyActs() ? facts.halts : [],
+      },
       ticks,
       pricing,
     }

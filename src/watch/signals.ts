@@ -70,7 +70,7 @@ export interface PricingSignal {
 export interface RevocationsSignal {
   /** Keys that keyhound has given up revoking within the last day. */
   readonly failedKeys: number
-  /** Why the policy revokes nothing by itself at present; empty when it may. */
+  /** Why the policy does nothing at present; empty when it may, and where its mode is to do nothing. */
   readonly halts: readonly string[]
 }
 

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { messageLines, messageOf } from '../../src/alert/message.ts'
 import { shellWord } from '../../src/alert/message-response.ts'
@@ -6,6 +5,7 @@ import { NOTIFICATION_TYPES, type Notification } from '../../src/alert/notificat
 import { plainText } from '../../src/alert/plain-text.ts'
 import { previewMessage } from '../../src/alert/preview.ts'
 import { INJECTIONS, notificationOf, poisonedWith, RESPONSE_OF } from '../notify/notifications.ts'
+import fc from '../harness/fast-check.ts'
 import { alertOf } from './alerts.ts'
 
 const titleOf = (given: Partial<Notification>): string => messageOf(notificationOf(given)).title

@@ -84,7 +84,7 @@ describe('keyhound explain, against the database', () => {
     const told = JSON.parse(
       (await keyhound('explain', 'key-1', '--at', later, '--format', 'json')).out,
     ) as Told
-    expect(told.basis).toBe('200 events of the database up to then')
+    expect(told.basis).toBe('200 events of the database up to then, without what other keys do')
     expect(told.detectors.find(({ detector }) => detector === 'volume_spike')?.verdict).toBe('learning')
   }, 60_000)
 

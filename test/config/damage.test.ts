@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parseConfig } from '../../src/config/load.ts'
 import { ConfigError } from '../../src/config/problem.ts'
+import fc from '../harness/fast-check.ts'
 
 const example = readFileSync(join(import.meta.dirname, '../../alerts.example.yaml'), 'utf8')
 const complete = example.replaceAll(/^( *)#(?=[a-z-])/gm, '$1')

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { expand } from '../../src/config/expand.ts'
 import { parseConfig } from '../../src/config/load.ts'
+import fc from '../harness/fast-check.ts'
 
 const name = fc.stringMatching(/^[A-Z][A-Z0-9_]{0,12}$/)
 

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { closestDuration, closestTimeZone, closestTo, didYouMean } from '../../src/config/suggest.ts'
 import { durationMs, formatDuration, parseDuration, SECOND_MS } from '../../src/usage/duration.ts'
+import fc from '../harness/fast-check.ts'
 
 describe('suggestions', () => {
   test.each([

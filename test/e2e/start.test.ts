@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -141,6 +142,13 @@ describe('a running keyhound', () => {
         return answer.status === 200 && ((await answer.json()) as { key_id: string })
       })
       expect(key.key_id).toBe('key-of-the-first-run')
+      expect(await daemon.stop('SIGTERM')).toBe(0)
+
+      // Its database starts before the configuration is read, and must not outlive that.
+      const file = join(dataDir, 'alerts.yaml')
+      await writeFile(file, 'version: 1\nnotfy: {}\n')
+      expect((await runKeyhound(['start', '--config', file], env)).code).toBe(2)
+      expect(existsSync(join(dataDir, 'postgres', 'postmaster.pid'))).toBe(false)
     },
   )
 })

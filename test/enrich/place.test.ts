@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { geoLitePlaces } from '../../src/enrich/place.ts'
+import fc from '../harness/fast-check.ts'
 
 const places = geoLitePlaces()
 

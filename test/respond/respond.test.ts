@@ -47,6 +47,14 @@ describe('responding to alerts', () => {
     expect(await statesOf('key-1')).toEqual(['dry_run'])
   })
 
+  test('says that an alert is judged also when it leaves the key alone: messages wait for that', async () => {
+    await raise('key-1')
+    const responding = respond(recordingRevoker(), { mode: 'off' })
+    await until(() => responding.rounds.length > 0)
+    expect(responding.rounds).toEqual([[]])
+    expect(await statesOf('key-1')).toEqual([])
+  })
+
   test('waits for a person in mode approve, and then does it', async () => {
     await raise('key-1')
     const gateway = recordingRevoker()
@@ -300,6 +308,7 @@ function respond(
   start: (parts: Responding) => PollLoop = startResponding,
 ) {
   const decided: Revocation[] = []
+  const rounds: (readonly Revocation[])[] = []
   const told: RevocationOutcome[] = []
   const parsed = revokePolicySettings.parse({ min_history: '0s', max_share: 1, ...settings })
   const loop = start({
@@ -308,10 +317,13 @@ function respond(
     settings: () => parsed,
     clock,
     log: opened.log,
-    onDecided: (revocations) => void decided.push(...revocations),
+    onDecided: (revocations) => {
+      rounds.push(revocations)
+      decided.push(...revocations)
+    },
     onOutcome: (_revocation, outcome) => void told.push(outcome),
     random: () => 0.5,
   })
   opened.loops.push(loop)
-  return { loop, decided, told, outcomes: (count: number) => until(() => told.length >= count) }
+  return { loop, decided, rounds, told, outcomes: (count: number) => until(() => told.length >= count) }
 }

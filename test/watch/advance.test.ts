@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../src/usage/duration.ts'
 import { advance, CLOSE_AFTER_MS, STALE_AFTER_MS } from '../../src/watch/advance.ts'
 import type { Judgement } from '../../src/watch/judgement.ts'
 import type { SelfAlert } from '../../src/store/self-alert-store.ts'
+import fc from '../harness/fast-check.ts'
 import { SOME_TIME_MS } from '../harness/builders.ts'
 import { bad, selfAlert } from './signals.ts'
 

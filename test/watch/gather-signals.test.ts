@@ -9,6 +9,17 @@ const REFUSED = Object.assign(new Error('connect to postgres://keyhound:hunter2@
   code: 'ECONNREFUSED',
 })
 
+const HEALTHY = {
+  newestUsageMs: SOME_TIME_MS,
+  oldestUsageMs: SOME_TIME_MS - 60 * MINUTE_MS,
+  overdue: 0,
+  oldestDueMs: undefined,
+  rejected: 0,
+  commonestReason: undefined,
+  failedRevocations: 0,
+  halts: [],
+}
+
 /** A gatherer whose sources answer as a keyhound in good health would; name only what the test is about. */
 function gathererOf(given: Partial<SignalSources> = {}) {
   const clock = new ManualClock(SOME_TIME_MS)
@@ -16,22 +27,13 @@ function gathererOf(given: Partial<SignalSources> = {}) {
     pingDatabase: () => Promise.resolve(),
     pingQueue: () => Promise.resolve(),
     jobCounts: () => Promise.resolve({ waiting: 3, delayed: 1, active: 2, failed: 0, completed: 0 }),
-    healthFacts: () =>
-      Promise.resolve({
-        newestUsageMs: SOME_TIME_MS,
-        oldestUsageMs: SOME_TIME_MS - 60 * MINUTE_MS,
-        overdue: 0,
-        oldestDueMs: undefined,
-        rejected: 0,
-        commonestReason: undefined,
-        failedRevocations: 0,
-        halts: [],
-      }),
+    healthFacts: () => Promise.resolve(HEALTHY),
     usualRequests: () => Promise.resolve(90),
     ticks: () => Promise.resolve({ oldestSuccessMs: SOME_TIME_MS, haveRun: true, tickMs: 10_000 }),
     pricing: () => Promise.resolve({ requests: 10, unpriced: 0, models: [] }),
     detectors: () => undefined,
     heartbeat: () => undefined,
+    policyActs: () => true,
     clock,
     ...given,
   })
@@ -77,6 +79,18 @@ describe('what is known of keyhound', () => {
     clock.advance(2 * MINUTE_MS)
     expect((await gatherer.gather()).usage).toEqual({ newestMs: SOME_TIME_MS, expected: 90 })
     expect(asked).toEqual([SOME_TIME_MS])
+  })
+
+  test('a halt is no news while the policy would do nothing anyway, in a dry run or switched off', async () => {
+    let acts = false
+    const halts = ['ten keys fire at once']
+    const { gatherer } = gathererOf({
+      healthFacts: () => Promise.resolve({ ...HEALTHY, halts, failedRevocations: 1 }),
+      policyActs: () => acts,
+    })
+    expect((await gatherer.gather()).revocations).toEqual({ failedKeys: 1, halts: [] })
+    acts = true
+    expect((await gatherer.gather()).revocations).toEqual({ failedKeys: 1, halts })
   })
 
   test('failed jobs count by how many more there are than within the last quarter of an hour', async () => {

@@ -70,6 +70,7 @@ function replica(
     pricing: (nowMs) => lastHourPricing(db, nowMs),
     detectors: () => undefined,
     heartbeat: () => undefined,
+    policyActs: () => true,
     clock,
   })
   const telling = startTelling({

@@ -20,7 +20,7 @@ export function startResponse(context: PartContext, store: Pick<EngineStore, 'co
     log,
     onDecided: (decided) => {
       for (const { state } of decided) metrics.engine.revocation(state)
-      if (decided.length > 0) context.alertsChanged()
+      context.alertsChanged()
     },
     onOutcome: ({ state, round }, { kind }, settled) => {
       if (kind === 'done') metrics.engine.revocation(state === 'restoring' ? 'restored' : 'revoked')

@@ -140,6 +140,7 @@ function gathererOf(
     geoDataMs: async () => (roles().includes('ingest') ? geoDataDateMs() : undefined),
     detectors: () => (roles().includes('detect') ? health.report(clock.nowMs()) : undefined),
     heartbeat,
+    policyActs: () => ['approve', 'auto'].includes(live.config.revoke.mode),
     clock,
   })
 }
