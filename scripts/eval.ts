@@ -3,7 +3,8 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { columns } from '../src/backtest/columns.ts'
-import { goalRows, type Measured } from './eval/goals.ts'
+import { countLines, measureLargeFleet, type LargeFleet } from './eval/fleet.ts'
+import { criticalRow, goalRows, type Measured } from './eval/goals.ts'
 import {
   backtestCommandLine,
   backtestToFile,
@@ -15,15 +16,18 @@ import {
   type LabelledAlerts,
 } from './eval/kit.ts'
 import { runNab } from './eval/nab.ts'
-import { qualityPage, type PeerScore } from './eval/page.ts'
+import { qualityPage, withLargeFleet, type PeerScore } from './eval/page.ts'
 import { allPeers, runPeers } from './peers/run-peers.ts'
 
-const USAGE = `npm run eval -- --kit DIR [--seeds 21,22,23,24,25] [--keys 120] [--quick] [--out FILE]
+const USAGE = `npm run eval -- --kit DIR [--seeds 21,22,23,24,25] [--keys 120] [--fleet 2000 [--fleet-seed 31] [--fleet-only]] [--quick] [--out FILE]
 
 Measures detection quality with an evaluation kit (a folder with generate.mjs, score.mjs, causality.mjs, nab/ and
 rhythm/), prints the goals with what was measured, and writes ${'docs/detection-quality.md'}.
   --seeds   fleets that are generated, each alone and all together (default 21,22,23,24,25)
   --keys    keys of each fleet (default 120)
+  --fleet   also one fleet of so many keys, for critical alerts (2000: 20 minutes of one core, 3 GB of disk and of memory)
+  --fleet-seed   its seed (default 31)
+  --fleet-only   nothing else: its figures take the place of those on the page
   --quick   small fleets of 14 days, no real rhythm, nothing written unless --out says where`
 
 interface Options {
@@ -32,6 +36,8 @@ interface Options {
   readonly keys: number
   readonly quick: boolean
   readonly out: string | undefined
+  /** Undefined: no large fleet. */
+  readonly fleet: { readonly keys: number; readonly seed: number; readonly only: boolean } | undefined
 }
 
 /** Where the page is kept. */
@@ -49,7 +55,7 @@ async function main(): Promise<number> {
   }
   const directory = await mkdtemp(join(tmpdir(), 'keyhound-eval-'))
   try {
-    await evaluate(options, directory)
+    await (options.fleet?.only === true ? evaluateFleet(options, directory) : evaluate(options, directory))
     return 0
   } finally {
     await rm(directory, { recursive: true, force: true })
@@ -62,6 +68,9 @@ async function readOptions(): Promise<Options> {
       kit: { type: 'string' },
       seeds: { type: 'string', default: '21,22,23,24,25' },
       keys: { type: 'string', default: '120' },
+      fleet: { type: 'string' },
+      'fleet-seed': { type: 'string', default: '31' },
+      'fleet-only': { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
       out: { type: 'string' },
     },
@@ -73,16 +82,49 @@ async function readOptions(): Promise<Options> {
     throw new Error(`--seeds: expected whole numbers, not ${values.seeds}`)
   if (!Number.isInteger(keys) || keys < 20)
     throw new Error(`--keys: expected a whole number from 20 on, not ${values.keys}`)
+  const fleetKeys = values.fleet === undefined ? undefined : Number(values.fleet)
+  const fleetSeed = Number(values['fleet-seed'])
+  if (fleetKeys !== undefined && (!Number.isInteger(fleetKeys) || fleetKeys < 20))
+    throw new Error(`--fleet: expected a whole number from 20 on, not ${values.fleet}`)
+  if (!Number.isInteger(fleetSeed))
+    throw new Error(`--fleet-seed: expected a whole number, not ${values['fleet-seed']}`)
+  if (values['fleet-only'] && fleetKeys === undefined) throw new Error('--fleet-only needs --fleet')
   return {
     kit: await openKit(values.kit),
     seeds,
     keys,
     quick: values.quick,
     out: values.out ?? (values.quick ? undefined : PAGE),
+    fleet:
+      fleetKeys === undefined ? undefined : { keys: fleetKeys, seed: fleetSeed, only: values['fleet-only'] },
   }
 }
 
-async function evaluate({ kit, seeds, keys, quick, out }: Options, directory: string): Promise<void> {
+/** The large fleet alone, put into the page that is there. */
+async function evaluateFleet({ kit, fleet, out }: Options, directory: string): Promise<void> {
+  if (fleet === undefined) return
+  const measured = await largeFleetOf(kit, fleet, directory)
+  const row = criticalRow({ fleets: measured.score, seeds: [], largeFleet: measured })
+  printGoals([row])
+  if (out === undefined) return
+  await writeFile(out, withLargeFleet(await readFile(out, 'utf8'), measured, row))
+  console.error(`wrote ${out}`)
+}
+
+async function largeFleetOf(
+  kit: Kit,
+  { keys, seed }: NonNullable<Options['fleet']>,
+  directory: string,
+): Promise<LargeFleet> {
+  const measured = await measureLargeFleet(kit, { keys, seed, directory })
+  const { false_alerts: wrong, precision_alerts: precision } = measured.score.levels.critical
+  console.error(
+    `fleet of ${keys} keys, seed ${seed}: ${measured.events} events in ${measured.minutes.toFixed(1)} minutes, ${wrong} critical alerts are false, precision ${precision ?? 'unknown'}`,
+  )
+  return measured
+}
+
+async function evaluate({ kit, seeds, keys, quick, out, fleet }: Options, directory: string): Promise<void> {
   const size = quick ? ['--preset', 'smoke'] : ['--keys', String(keys)]
   const sets: LabelledAlerts[] = []
   const peers = allPeers()
@@ -112,6 +154,7 @@ async function evaluate({ kit, seeds, keys, quick, out }: Options, directory: st
     rhythm: quick ? undefined : await rhythm(kit, directory),
     isCausal,
     nabStandard: undefined,
+    largeFleet: fleet === undefined ? undefined : await largeFleetOf(kit, fleet, directory),
   }
   const nab = await runNab(kit, join(directory, 'nab'))
   const rows = goalRows({ ...measured, nabStandard: nab['standard'] })
@@ -192,13 +235,6 @@ async function checkCausality(kit: Kit, events: string): Promise<boolean> {
 
 async function readJson(file: string): Promise<unknown> {
   return JSON.parse(await readFile(file, 'utf8')) as unknown
-}
-
-async function countLines(file: string): Promise<number> {
-  const bytes = await readFile(file)
-  let lines = 0
-  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) lines += 1
-  return lines
 }
 
 function printGoals(rows: ReturnType<typeof goalRows>): void {

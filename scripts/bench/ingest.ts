@@ -8,6 +8,7 @@ import { openDatabase } from '../../src/store/postgres/database.ts'
 import { createUsageWriter } from '../../src/store/postgres/usage-writer.ts'
 import { type Bench, type BenchResult, type BenchRun, type Contestant, inTurns, ratioOf } from './bench.ts'
 import { copyEvents } from './copy-limit.ts'
+import { CostMeter } from './cost-meter.ts'
 import { enrich, enrichedOf } from './enriched.ts'
 import { startNaive } from './naive-ingest.ts'
 import { type BenchServers, startServers } from './servers.ts'
@@ -28,7 +29,9 @@ const SCENARIOS: readonly Scenario[] = [
   { backend: 'postgres', perJob: 100, gates: { naive: [12, 20], copy: [0.25, 0.45] } },
 ]
 const EVENTS = 50_000
-const EVENTS_NAIVE = 4_000
+const EVENTS_NAIVE = 3_000
+/** Jobs that are added at a time, before the clock starts. */
+const FILL_JOBS = 2_000
 const QUEUE = 'bench-usage'
 const START_MS = Date.UTC(2026, 10, 20, 12)
 
@@ -64,21 +67,24 @@ async function compare(
   const scale = run.quick ? 0.1 : 1
   const events = [...traffic({ events: EVENTS * scale, startMs: START_MS })]
   const rows = enrichedOf(events)
+  const cost = new CostMeter(servers.pids)
+  const few = events.slice(0, EVENTS_NAIVE * scale)
   const contestants: Contestant[] = [
-    { name: 'keyhound', run: () => measure(servers, scenario, events, startOurs) },
-    {
-      name: 'naive',
-      run: () => measure(servers, scenario, events.slice(0, EVENTS_NAIVE * scale), startNaiveOn),
-    },
+    { name: 'keyhound', run: () => measure(servers, scenario, events, startOurs, cost.of('keyhound')) },
+    { name: 'naive', run: () => measure(servers, scenario, few, startNaiveOn, cost.of('naive')) },
     {
       name: 'COPY',
       run: async () => {
         await servers.clear()
-        return rows.length / (await copyEvents(servers.databaseUrl, rows))
+        const end = cost.of('COPY')(rows.length)
+        const seconds = await copyEvents(servers.databaseUrl, rows)
+        end()
+        return rows.length / seconds
       },
     },
   ]
-  await measure(servers, scenario, events.slice(0, 2_000), startOurs) // warms caches, compiles, makes the partition
+  // Warms caches, compiles, makes the partition.
+  await measure(servers, scenario, events.slice(0, 2_000), startOurs, cost.of('warming up'))
   const figures = await inTurns(contestants, run, 'events/s')
   const { naive, copy } = scenario.gates
   return {
@@ -90,7 +96,8 @@ async function compare(
       goalOf('share of COPY', ratioOf(figures, 'keyhound', 'COPY'), copy),
     ],
     notes: [
-      `${events.length} events of 5,000 keys (naive: ${EVENTS_NAIVE * scale}), all in the queue at the start`,
+      `${events.length} events of 5,000 keys (naive: ${few.length}), all in the queue at the start`,
+      ...contestants.map(({ name }) => cost.text(name)),
     ],
   }
 }
@@ -111,6 +118,7 @@ async function measure(
   scenario: Scenario,
   events: readonly SentEvent[],
   start: StartConsumer,
+  cost: (events: number) => () => void,
 ): Promise<number> {
   await servers.clear()
   const redis =
@@ -121,11 +129,12 @@ async function measure(
       ? new Queue(QUEUE, { connection: { connectionString: servers.databaseUrl } }, createPostgresBackend)
       : new Queue(QUEUE, { connection: redis })
   const jobs = asJobs(events, scenario.perJob)
-  for (let at = 0; at < jobs.length; at += 500) {
-    await queue.addBulk(jobs.slice(at, at + 500).map((data) => ({ name: 'usage', data })))
+  for (let at = 0; at < jobs.length; at += FILL_JOBS) {
+    await queue.addBulk(jobs.slice(at, at + FILL_JOBS).map((data) => ({ name: 'usage', data })))
   }
   const all = Promise.withResolvers<void>()
   let stored = 0
+  const endCost = cost(events.length)
   const startedAt = performance.now()
   const consumer = await start(servers, scenario, (count) => {
     stored += count
@@ -135,6 +144,7 @@ async function measure(
   while ((await queue.getJobCountByTypes('waiting', 'active')) > 0)
     await new Promise((done) => setTimeout(done, 2))
   const seconds = (performance.now() - startedAt) / 1_000
+  endCost()
   await consumer.stop()
   await queue.close()
   redis?.disconnect()

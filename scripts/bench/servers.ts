@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Redis } from 'ioredis'
 import { sql } from 'kysely'
 import { startEmbeddedPostgres } from '../../src/embedded/postgres.ts'
 import { migrateQueueSchema } from '../../src/queue/queue-schema.ts'
@@ -13,6 +14,8 @@ export interface BenchServers {
   readonly databaseUrl: string
   readonly redisUrl: string
   readonly database: Database
+  /** Process ids, for what they cost. */
+  readonly pids: { readonly postgres: number; readonly redis: number }
   /** Empties what usage and queues wrote, so that each contestant starts from the same state. */
   clear(): Promise<void>
   stop(): Promise<void>
@@ -43,6 +46,7 @@ export async function startServers(): Promise<BenchServers> {
     databaseUrl,
     redisUrl: redis.url,
     database,
+    pids: { postgres: postgres.pid, redis: await pidOf(redis.url) },
     async clear() {
       await sql`
         truncate usage_event, usage_rollup, usage_source, unlearnt_hour, api_key, rejected_event`.execute(
@@ -58,4 +62,11 @@ export async function startServers(): Promise<BenchServers> {
       await rm(dataDir, { recursive: true, force: true })
     },
   }
+}
+
+async function pidOf(redisUrl: string): Promise<number> {
+  const client = new Redis(redisUrl)
+  const info = await client.info('server')
+  client.disconnect()
+  return Number(/^process_id:(\d+)/m.exec(info)?.[1])
 }

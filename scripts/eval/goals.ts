@@ -1,3 +1,4 @@
+import { falseShare, type LargeFleet } from './fleet.ts'
 import type { KitScore, Level, LevelFigures } from './kit.ts'
 
 /** What was measured. Undefined: not run. */
@@ -6,6 +7,8 @@ export interface Measured {
   readonly fleets: KitScore
   readonly seeds: readonly KitScore[]
   readonly rhythm: KitScore | undefined
+  /** What critical alerts are judged on; the fleets above stand in for it when it was not run. */
+  readonly largeFleet?: LargeFleet | undefined
   readonly nabStandard: number | undefined
   readonly isCausal: boolean | undefined
 }
@@ -102,19 +105,29 @@ const FLEET_GOALS: readonly Goal[] = [
     of: at((level) => level.ttd_min_p90),
     text: (value) => value.toFixed(1),
   },
-  {
-    name: 'critical alerts that are false',
-    comparable: '',
-    gate: 1 / 10,
-    goal: 1 / 30,
-    better: 'less',
-    of: ({ levels }) => {
-      const { precision_alerts: precision } = levels.critical
-      return precision === null ? undefined : 1 - precision
-    },
-    text: (value) => value.toFixed(3),
-  },
 ]
+
+const CRITICAL_GOAL: Goal = {
+  name: 'critical alerts that are false',
+  comparable: '',
+  gate: 1 / 10,
+  goal: 1 / 30,
+  better: 'less',
+  of: (score) => falseShare(score, 'critical'),
+  text: (value) => value.toFixed(3),
+}
+
+/** On the large fleet, or on the fleets that stand in for it. */
+export function criticalRow({
+  fleets,
+  seeds,
+  largeFleet,
+}: Pick<Measured, 'fleets' | 'seeds' | 'largeFleet'>): GoalRow {
+  if (largeFleet === undefined)
+    return rowOf(CRITICAL_GOAL, CRITICAL_GOAL.of(fleets), seeds.map(CRITICAL_GOAL.of))
+  const name = `${CRITICAL_GOAL.name}, in a fleet of ${largeFleet.keys.toLocaleString('en-US')} keys`
+  return rowOf({ ...CRITICAL_GOAL, name }, CRITICAL_GOAL.of(largeFleet.score), [])
+}
 
 const RHYTHM_GOALS: readonly Goal[] = [
   {
@@ -139,9 +152,10 @@ const RHYTHM_GOALS: readonly Goal[] = [
 export const TICK_MINUTES = 0.25
 
 /** The goals' table, measured. */
-export function goalRows({ fleets, seeds, rhythm, nabStandard, isCausal }: Measured): GoalRow[] {
+export function goalRows({ fleets, seeds, rhythm, nabStandard, isCausal, largeFleet }: Measured): GoalRow[] {
   return [
     ...FLEET_GOALS.map((goal) => rowOf(goal, goal.of(fleets), seeds.map(goal.of))),
+    criticalRow({ fleets, seeds, largeFleet }),
     ...RHYTHM_GOALS.map((goal) => rowOf(goal, rhythm === undefined ? undefined : goal.of(rhythm), [])),
     rowOf(
       {

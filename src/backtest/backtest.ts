@@ -2,13 +2,14 @@ import { ManualClock } from '../clock.ts'
 import { tickSettings } from '../config/tick-settings.ts'
 import type { Config } from '../config/config.ts'
 import { explain, type Explanation } from '../detect/explain.ts'
+import { priorFor } from '../detect/prior.ts'
 import { emptyProfile, type Profile } from '../detect/profile.ts'
 import { DETECTORS } from '../detect/registry.ts'
 import type { DetectorName, Evidence, Severity } from '../detect/finding.ts'
+import { priorsAt } from '../engine/priors.ts'
 import { tick, type DetectorFailure, type TickEngine } from '../engine/tick.ts'
 import type { Alert } from '../alert/alert.ts'
 import { MemoryEngineStore } from '../store/memory/engine-store.ts'
-import type { EngineStore } from '../store/engine-store.ts'
 import type { EnrichedEvent } from '../usage/event.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import { TickTimes } from './tick-times.ts'
@@ -62,7 +63,7 @@ export class Backtest {
     this.#times = new TickTimes(config.schedule.tickMs)
     this.#onAlert = onAlert
     this.#engine = {
-      store: judgingOnlyChanges(this.#store),
+      store: this.#store,
       detectors: DETECTORS,
       ...tickSettings(config, () => this.#clock.nowMs()),
       onDetectorError,
@@ -109,28 +110,42 @@ export class Backtest {
     const usage = this.#store.usageOf(keyId, nowMs)
     if (usage === undefined) return undefined
     const profile =
-      (await this.#store.profiles([keyId])).get(keyId) ??
+      this.#store.profiles([keyId]).get(keyId) ??
       emptyProfile({
         keyId,
         firstSeenMs: usage.rollups[0]?.bucketMs ?? nowMs,
         timeZone: this.#engine.timeZoneFor(usage.key),
       })
+    const priors = await priorsAt(this.#engine.store, nowMs)
+    const { sites } = priors
+    const prior = priorFor(priors, {
+      ...usage.key,
+      firstSeenMs: profile.firstSeenMs,
+    })
     return {
       usage,
       profile,
-      explanations: explain({ usage, profile, nowMs }, DETECTORS, this.#engine.settingsFor(usage.key)),
+      explanations: explain(
+        { usage, profile, prior, sites, nowMs },
+        DETECTORS,
+        this.#engine.settingsFor(usage.key),
+      ),
     }
   }
 
   async #tick(nowMs: number): Promise<void> {
     this.#clock.set(nowMs)
     const { opened, escalated } = await tick(this.#engine, { shard: WHOLE_FLEET, nowMs })
-    const raised = [...opened, ...escalated].toSorted(byKeyAndDetector)
-    const profiles = await this.#store.profiles(raised.map(({ keyId }) => keyId))
-    for (const alert of raised)
-      this.#onAlert(toBacktestAlert(alert, nowMs), { nowMs, profile: profiles.get(alert.keyId) })
+    if (opened.length + escalated.length > 0) this.#tell([...opened, ...escalated], nowMs)
     this.#times.ticked(nowMs)
     this.#nextTickMs = this.#next()
+  }
+
+  #tell(alerts: readonly Alert[], nowMs: number): void {
+    const raised = alerts.toSorted(byKeyAndDetector)
+    const profiles = this.#store.profiles(raised.map(({ keyId }) => keyId))
+    for (const alert of raised)
+      this.#onAlert(toBacktestAlert(alert, nowMs), { nowMs, profile: profiles.get(alert.keyId) })
   }
 
   #next(): number {
@@ -138,19 +153,6 @@ export class Backtest {
       nextResolveMs: this.#store.nextQuietMs(this.#engine.resolveAfterMs),
       lastUseUnderAlertMs: this.#store.lastUseUnderAlertMs(),
     })
-  }
-}
-
-/** Keys that would be judged as before are left out; the daemon judges them again and finds the same. */
-function judgingOnlyChanges(store: MemoryEngineStore): EngineStore {
-  return {
-    activeUsage: (_shard, range) => Promise.resolve(store.changedUsage(range)),
-    profiles: (keyIds) => store.profiles(keyIds),
-    unlearntHours: (shard, range) => store.unlearntHours(shard, range),
-    silentKeys: (shard, range) => store.silentKeys(shard, range),
-    saveProfiles: (profiles) => store.saveProfiles(profiles),
-    openAlerts: (shard) => store.openAlerts(shard),
-    commit: (decisions) => store.commit(decisions),
   }
 }
 

@@ -54,6 +54,6 @@ export async function* storedEvents(
 
 function readEvent(line: NdjsonLine): UsageEvent | string {
   if (!line.ok) return line.error
-  const parsed = parseUsageEvent(line.value)
+  const parsed = parseUsageEvent(line.value, line.text)
   return parsed.ok ? hashEventSecrets(parsed.event, HASH_KEY).event : parsed.error
 }

@@ -10,14 +10,17 @@ import { loadConfig } from '../config/load.ts'
 import { tickSettings } from '../config/tick-settings.ts'
 import type { Session } from '../daemon/session.ts'
 import { explain, type Explanation } from '../detect/explain.ts'
+import { priorFor } from '../detect/prior.ts'
 import { emptyProfile, historyOf } from '../detect/profile.ts'
 import { calibrationToJson } from '../detect/readiness.ts'
 import { DETECTORS } from '../detect/registry.ts'
 import type { Check } from '../detect/trace.ts'
+import { priorsAt } from '../engine/priors.ts'
 import { createEnricher } from '../enrich/enrich-event.ts'
 import { geoLitePlaces } from '../enrich/place.ts'
 import { bundledPriceList } from '../enrich/price.ts'
 import { createEventReader } from '../store/postgres/event-reader.ts'
+import { readHabits } from '../store/postgres/key-habits.ts'
 import { keyHashSecret } from '../store/postgres/key-hash-secret.ts'
 import { recentUsageOf } from '../store/postgres/recent-usage.ts'
 import type { UsageEvent } from '../usage/event.ts'
@@ -101,7 +104,10 @@ async function fromEvents(
     onDetectorError: ({ detector, error }) => console.error(`${detector} failed: ${String(error)}`),
   })
   if (explained === undefined) return undefined
-  return { ...explained, basis: `${explained.events.toLocaleString('en-US')} events of ${source} up to then` }
+  return {
+    ...explained,
+    basis: `${explained.events.toLocaleString('en-US')} events of ${source} up to then, without what other keys do`,
+  }
 }
 
 /** The past is judged again from the raw events, as far back as they are kept; the present by what the daemon knows. */
@@ -123,12 +129,18 @@ async function fromDatabase({ database, operators }: Session, asked: Question): 
   const profile =
     detail.profile ??
     emptyProfile({ keyId, firstSeenMs: detail.firstSeenAt.getTime(), timeZone: timeZoneFor(usage.key) })
+  const priors = await priorsAt({ habits: (range) => readHabits(database, range) }, nowMs)
+  const prior = priorFor(priors, { ...usage.key, firstSeenMs: profile.firstSeenMs })
   const { alerts } = await operators.listAlerts({ keyId, limit: ALERTS_SHOWN })
   return {
     usage,
     profile,
     atMs: nowMs,
-    explanations: explain({ usage, profile, nowMs }, DETECTORS, settingsFor(usage.key)),
+    explanations: explain(
+      { usage, profile, prior, sites: priors.sites, nowMs },
+      DETECTORS,
+      settingsFor(usage.key),
+    ),
     basis: 'its stored profile and recent usage',
     alerts: alerts.map(alertLine).toReversed(),
   }

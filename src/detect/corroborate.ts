@@ -1,5 +1,5 @@
 import { HOUR_MS } from '../usage/duration.ts'
-import { severityRank, type DetectorName, type Finding, type Severity } from './finding.ts'
+import { severityRank, type DetectorName, type Evidence, type Finding, type Severity } from './finding.ts'
 
 /** What a piece of evidence is about. Evidence of one kind does not corroborate itself: a journey is one event. */
 export type EvidenceKind = 'volume' | 'place' | 'time' | 'model' | 'address' | 'refusal' | 'dormancy'
@@ -9,6 +9,7 @@ export interface EarlierEvidence {
   readonly detector: DetectorName
   readonly scope: string
   readonly severity: Severity
+  readonly evidence: Evidence
   readonly lastSeenAt: Date
 }
 
@@ -57,16 +58,26 @@ export function corroborate(
   })
 }
 
-type Piece = Pick<Finding, 'detector' | 'scope' | 'severity'>
+type Piece = Pick<Finding, 'detector' | 'scope' | 'severity' | 'evidence'>
 
 function agrees(finding: Piece, other: Piece): boolean {
   const kind = evidenceKind(finding)
   const otherKind = evidenceKind(other)
   if (kind === undefined || otherKind === undefined || kind === otherKind) return false
+  if (kind === 'address' && otherKind === 'place') return !mayBeMove(other)
+  if (kind === 'place' && otherKind === 'address') return !mayBeMove(finding)
   const isWeak = severityRank(other.severity) < severityRank('warning')
   // Whoever travels works at other hours, and has rested on the way: these are one event unless each is strong by itself.
   const isJourney = kind === 'dormancy' && otherKind === 'place'
   return !(isWeak && (otherKind === 'time' || kind === 'time' || isJourney))
+}
+
+/**
+ * True for evidence of place that a move brings as well. Whoever is elsewhere has another address, and one that is moved
+ * little by little adds to the work of the old ones for a while: only a trip to where the fleet is not at home agrees with that.
+ */
+function mayBeMove({ detector, evidence }: Piece): boolean {
+  return detector !== 'impossible_travel' || evidence['keys_at_home_there'] !== 0
 }
 
 /** What the evidence is about; undefined for limits and lists of the operator, which are none. */

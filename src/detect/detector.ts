@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import type { DetectorName, Finding, Severity } from './finding.ts'
+import type { Prior, Site } from './prior.ts'
 import type { Profile } from './profile.ts'
 import type { Trace } from './trace.ts'
 
@@ -18,6 +19,10 @@ export interface Detection<Settings extends DetectorSettings> {
   readonly usage: KeyUsage
   /** What is usual for this key; it ends where `usage.rollups` matter, at `profile.learnedUntilMs`. */
   readonly profile: Profile
+  /** What is usual for the keys of its team or of the fleet, for as long as the key's own history does not suffice; undefined while that is unknown. */
+  readonly prior?: Prior | undefined
+  /** Where several keys of the fleet are at home; undefined while that is unknown. */
+  readonly sites?: readonly Site[] | undefined
   readonly settings: Settings
   /** The instant of the tick; nothing in `usage` is later. */
   readonly nowMs: number
@@ -35,6 +40,8 @@ export interface Detector {
   readonly settings: z.ZodObject
   /** It judges by what is missing, or by a share of what there is: it is not asked while usage does not arrive as it should. */
   readonly restsOnSilence?: boolean
+  /** It judges a key that is still being learnt by `prior`. */
+  readonly usesPrior?: boolean
   /**
    * Findings at `nowMs`, one per scope at the most; an empty list when all is usual or still being learnt. Never throws
    * on valid usage. Its comparisons are noted in `trace`, when there is one, and are the same without.
@@ -48,6 +55,7 @@ export function defineDetector<Schema extends z.ZodObject>(detector: {
   readonly description: string
   readonly settings: Schema
   readonly restsOnSilence?: boolean
+  readonly usesPrior?: boolean
   detect(detection: Detection<z.output<Schema> & DetectorSettings>, trace?: Trace): Finding[]
 }): Detector {
   // Sound because settings reach a detector only through its own schema (config/overrides.ts parses them with it).

@@ -3,6 +3,7 @@ import { calibrationOf, withinBudget, type Calibration } from './alert-budget.ts
 import type { Detector, DetectorSettings } from './detector.ts'
 import type { DetectorName, Finding } from './finding.ts'
 import { learningChecks } from './learning-checks.ts'
+import { priorInWords, type Prior, type Site } from './prior.ts'
 import type { Profile } from './profile.ts'
 import { Trace, type Check } from './trace.ts'
 
@@ -30,6 +31,9 @@ export interface Explanation {
 export interface Judged {
   readonly usage: KeyUsage
   readonly profile: Profile
+  /** The habit of its team or fleet, which speaks while the key is being learnt. */
+  readonly prior?: Prior | undefined
+  readonly sites?: readonly Site[] | undefined
   readonly nowMs: number
 }
 
@@ -60,7 +64,7 @@ function explainOne(detector: Detector, judged: Judged, settings: DetectorSettin
       .map((finding) => withinBudget(finding, calibration))
     return {
       detector: detector.name,
-      ...verdictOf(findings, trace.checks),
+      ...verdictOf(findings, trace.checks, detector.usesPrior === true ? judged.prior : undefined),
       calibration,
       checks: trace.checks,
       findings,
@@ -73,6 +77,7 @@ function explainOne(detector: Detector, judged: Judged, settings: DetectorSettin
 function verdictOf(
   findings: readonly Finding[],
   checks: readonly Check[],
+  prior: Prior | undefined,
 ): Pick<Explanation, 'verdict' | 'because'> {
   const [first] = findings
   if (first !== undefined) return { verdict: 'fired', because: first.summary }
@@ -81,7 +86,11 @@ function verdictOf(
   const setting = missing.setting === undefined ? '' : ` (${missing.setting})`
   return {
     verdict: VERDICTS[missing.kind],
-    because: `${missing.what}: ${shown(missing.observed)}; needed: ${missing.needed}${setting}`,
+    because:
+      `${missing.what}: ${shown(missing.observed)}; needed: ${missing.needed}${setting}` +
+      (missing.kind === 'learning' && prior !== undefined
+        ? `; until then judged by ${priorInWords(prior)}`
+        : ''),
   }
 }
 

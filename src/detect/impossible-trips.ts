@@ -59,8 +59,8 @@ export function newTrips(
   const mayBeNew = ({ km, met }: FarPair): boolean =>
     km >= thresholds.minDistanceKm && isNews(met, { ...thresholds, nowMs })
   if (
-    isKnownTravel(digestOf(usage, nowMs).coordinates, known, mayBeNew) ||
-    !isAnyStrange(profile, usage, nowMs)
+    !isAnyStrange(profile, usage, nowMs) ||
+    isKnownTravel(digestOf(usage, nowMs).coordinates, known, mayBeNew)
   )
     return []
   const own = ownAddresses(profile, nowMs)
@@ -110,9 +110,9 @@ export function newPairsMet(
 /** True when an address is in use that is none of `ownAddresses`. */
 function isAnyStrange({ sources }: Profile, usage: KeyUsage, nowMs: number): boolean {
   const firstUses = firstUsesOf(sources)
-  for (const { address } of usage.sources)
-    if (!((firstUses.get(address) ?? Infinity) < nowMs - NEW_FOR_MS)) return true
-  return false
+  const isOwn = (address: string): boolean => (firstUses.get(address) ?? Infinity) < nowMs - NEW_FOR_MS
+  if (digestOf(usage, nowMs).addresses?.every(isOwn) === true) return false
+  return !usage.sources.every(({ address }) => isOwn(address))
 }
 
 /** The addresses that are the key's own, wherever a place database says that they are. */

@@ -8,19 +8,16 @@ import { habitualRate, meanRate } from './expected-volume.ts'
 import { settleKnown, withSeen } from './known-values.ts'
 import { withPlaces } from './places.ts'
 import { withSources } from './source-habit.ts'
-import { isKeptHour } from './ledger.ts'
+import { ledgerAfter } from './ledger.ts'
 import {
-  LEDGER_DAYS,
   PRESENCE_DECAY_PER_WEEK,
   RATE_DECAY_PER_WEEK,
-  type Ledger,
-  type LedgerEntry,
   type PerRequest,
   type Profile,
   type VolumeHabit,
   type WeekHabit,
 } from './profile.ts'
-import { presenceOf } from './presence.ts'
+import { presenceOf, presenceWeight } from './presence.ts'
 import { withRefusals } from './refusal-habit.ts'
 import { sixDigits } from './six-digits.ts'
 import { withSurprise, type Surprises } from './surprise-habit.ts'
@@ -33,6 +30,7 @@ export interface ClosedHour {
   readonly rollups: readonly Rollup[]
   readonly sources?: readonly SourceUsage[] | undefined
   readonly busiestFiveMinutes?: number | undefined
+  readonly largestTokensPerRequest?: number | undefined
   readonly suspect: boolean
 }
 
@@ -111,8 +109,8 @@ function surprisesAfter(profile: Profile, hour: ClosedHour, totals: UsageTotals)
 
 /** -ln of how many hours as quiet as this one, or quieter, a day of the key is used in. */
 function presenceSurprise(week: WeekHabit, slot: number): number {
-  const { tails, hoursPerDay } = presenceOf(week)
-  return -Math.log((tails[slot] ?? 1) * hoursPerDay)
+  const presence = presenceOf(week)
+  return -Math.log(presence.tailOf(slot) * presence.hoursPerDay)
 }
 
 function sourcesAfter(profile: Profile, hour: ClosedHour, totals: UsageTotals): Profile['sources'] {
@@ -206,8 +204,7 @@ function roomFor(
 
 /** How often this hour of the week has been in use, 0 to 1: teaching just this changes nothing. */
 function presence(week: WeekHabit, slot: number): number {
-  const times = week.taught[slot] ?? 0
-  const weight = (1 - PRESENCE_DECAY_PER_WEEK ** times) / (1 - PRESENCE_DECAY_PER_WEEK)
+  const weight = presenceWeight(week.taught[slot] ?? 0)
   return weight > 0 ? Math.min(1, (week.active[slot] ?? 0) / weight) : 0
 }
 
@@ -245,10 +242,12 @@ function withSizes(volume: VolumeHabit, hour: ClosedHour, totals: UsageTotals): 
   const fiveMinutes = hour.busiestFiveMinutes ?? made
   const usualSize = volume.tokens.requests > 0 ? volume.tokens.sum / volume.tokens.requests : tokens / made
   const size = (tokens + SIZE_PRIOR_REQUESTS * usualSize) / (made + SIZE_PRIOR_REQUESTS)
+  const largest = hour.largestTokensPerRequest ?? tokens / made
   return {
     ...volume,
     peakFiveMinutes: sixDigits(Math.max(volume.peakFiveMinutes * FADE_PER_HOUR, fiveMinutes)),
     peakTokensPerRequest: sixDigits(Math.max(volume.peakTokensPerRequest * FADE_PER_HOUR, size)),
+    largestTokensPerRequest: sixDigits(Math.max(volume.largestTokensPerRequest * FADE_PER_HOUR, largest)),
     peakTokens: sixDigits(Math.max(volume.peakTokens * FADE_PER_HOUR, tokens)),
     peakCostNanoUsd: sixDigits(Math.max(volume.peakCostNanoUsd * FADE_PER_HOUR, totals.costNanoUsd)),
     tokens: withHour(volume.tokens, made, tokens),
@@ -264,19 +263,5 @@ function withHour(sizes: PerRequest, requests: number, sum: number): PerRequest 
     sum: sixDigits(sizes.sum * FADE_PER_HOUR + sum),
     squares: sixDigits(sizes.squares * FADE_PER_HOUR + requests * (sum / requests - mean) ** 2),
     hours: sixDigits(sizes.hours * FADE_PER_HOUR + 1),
-  }
-}
-
-function ledgerAfter(ledger: Ledger, hourMs: number, totals: UsageTotals): Ledger {
-  const dayMs = bucketStart(hourMs, DAY_MS)
-  const entry: LedgerEntry = [hourMs, totals.requests - totals.refused, totals.costNanoUsd, totals.unpriced]
-  const today = ledger.days.at(-1)
-  const days: readonly LedgerEntry[] =
-    today?.[0] === dayMs
-      ? ledger.days.with(-1, [dayMs, today[1] + entry[1], today[2] + entry[2], today[3] + entry[3]])
-      : [...ledger.days, [dayMs, entry[1], entry[2], entry[3]]]
-  return {
-    hours: [...ledger.hours, entry].filter(([startMs]) => isKeptHour(startMs, hourMs)),
-    days: days.filter(([startMs]) => startMs > dayMs - LEDGER_DAYS * DAY_MS),
   }
 }

@@ -31,7 +31,8 @@ export function newsOf(
   const isOld = (value: string | undefined): boolean =>
     known.some((entry) => entry.value === value && !isFirstUse(entry, { hourMs, nowMs }))
   // Nearly always there is nothing new, and then this is all that is done.
-  if (valuesOf(digestOf(usage, nowMs))?.every(isOld) === true) return []
+  const values = valuesOf(digestOf(usage, nowMs))
+  if (values !== undefined && (areSettled(values, known) || values.every(isOld))) return []
   const recent: Rollup[] = []
   let lastOld: string | undefined
   for (const rollup of rollupsWithin(usage, NEWS_WINDOW_MS, nowMs)) {
@@ -50,6 +51,18 @@ export function newsOf(
   }
   return news.toSorted((a, b) => b.requests - a.requests || (a.value < b.value ? -1 : 1))
 }
+
+/**
+ * True when every value is a settled one of the known, which no time makes new again. The same lists are asked about
+ * at tick after tick, so the last that were settled are remembered.
+ */
+export function areSettled(values: readonly string[], known: readonly KnownValue[]): boolean {
+  if (settledValues.get(known) === values) return true
+  for (const value of values) if (!known.some((entry) => entry.settled && entry.value === value)) return false
+  settledValues.set(known, values)
+  return true
+}
+const settledValues = new WeakMap<readonly KnownValue[], readonly string[]>()
 
 export interface NewsQuestion {
   readonly known: readonly KnownValue[]

@@ -135,7 +135,7 @@ export function usesOf(sources: readonly PlacedSource[]): PlaceUse[] {
 export function withPlaces(habit: PlaceHabit, sources: readonly SourceUsage[]): PlaceHabit {
   const uses = usesOf(placed(sources, habit.places))
   if (uses.length === 0) return habit
-  const pairs = new Map(habit.pairs.map((pair) => [pairKey(pair), pair]))
+  const learnt = new Map<string, KnownPair>()
   for (const use of isEverywhere(habit) ? [] : uses) {
     const others = [...uses, ...habit.places.filter(({ lastMs }) => lastMs > use.firstMs - TRAVEL_REACH_MS)]
     for (const other of others) {
@@ -143,20 +143,36 @@ export function withPlaces(habit: PlaceHabit, sources: readonly SourceUsage[]): 
       if (other.name === use.name || km <= SAME_PLACE_KM) continue
       const speed = speedKmh(km, pauseBetween(use, other))
       if (speed < LEARNT_SPEED_KMH) continue
-      learnPair(pairs, { ...pairOf(use.name, other.name), firstMs: use.firstMs }, speed <= AIRLINER_KMH)
+      const pair = { ...pairOf(use.name, other.name), firstMs: use.firstMs }
+      learnPair(learnt, habit.pairs, { pair, slow: speed <= AIRLINER_KMH })
     }
   }
   return {
     places: withUses(habit.places, uses),
-    pairs: [...pairs.values()].slice(0, PAIRS_MAX),
+    pairs: withPairs(habit.pairs, learnt),
   }
 }
 
 /** A pair that was only flown between becomes new again with the first use at both at once. */
-function learnPair(pairs: Map<string, KnownPair>, pair: KnownPair, slow: boolean): void {
-  const before = pairs.get(pairKey(pair))
+function learnPair(
+  learnt: Map<string, KnownPair>,
+  known: readonly KnownPair[],
+  { pair, slow }: { readonly pair: KnownPair; readonly slow: boolean },
+): void {
+  const isIt = ({ from, to }: KnownPair): boolean => from === pair.from && to === pair.to
+  const before = (learnt.size === 0 ? undefined : learnt.get(pairKey(pair))) ?? known.find(isIt)
   if (before !== undefined && (before.slow !== true || slow)) return
-  pairs.set(pairKey(pair), slow ? { ...pair, slow } : pair)
+  learnt.set(pairKey(pair), slow ? { ...pair, slow } : pair)
+}
+
+function withPairs(
+  known: readonly KnownPair[],
+  learnt: ReadonlyMap<string, KnownPair>,
+): readonly KnownPair[] {
+  if (learnt.size === 0) return known
+  const pairs = new Map(known.map((pair) => [pairKey(pair), pair]))
+  for (const [key, pair] of learnt) pairs.set(key, pair)
+  return [...pairs.values()].slice(0, PAIRS_MAX)
 }
 
 /** True for a key that has no place to be away from: people all over the world, or an egress that is. */

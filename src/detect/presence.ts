@@ -1,11 +1,12 @@
+import { HOURS_OF_WEEK } from '../usage/hour-of-week.ts'
 import { PRESENCE_DECAY_PER_WEEK, type WeekHabit } from './profile.ts'
 
 /** When in the week a key is in use. */
 export interface Presence {
   /** Chance that the key is used in each hour of the week. */
   readonly chances: readonly number[]
-  /** For each hour: the share of the key's hours of use that fall into hours as quiet as it or quieter. */
-  readonly tails: readonly number[]
+  /** The share of the key's hours of use that fall into hours as quiet as this one or quieter. */
+  tailOf(slot: number): number
   /** Hours of use a day. */
   readonly hoursPerDay: number
   /** The chance in a typical hour of use: mean of the chances weighted by themselves. */
@@ -22,6 +23,7 @@ const POOLED = 0.7
  * itself while history grows.
  */
 const PRIOR_USE = 0.1
+const SATURDAY = 5
 
 const presences = new WeakMap<WeekHabit, Presence>()
 
@@ -36,48 +38,64 @@ export function presenceOf(week: WeekHabit): Presence {
 
 function computePresence(week: WeekHabit): Presence {
   const used = smoothed(week.active)
-  const seen = smoothed(week.taught.map(taughtWeight))
+  const seen = smoothed(week.taught.map(presenceWeight))
   const usedOfDay = pooled(used)
   const seenOfDay = pooled(seen)
-  const chances = used.map((slotUsed, slot) => {
+  const chances = Array<number>(HOURS_OF_WEEK)
+  let sum = 0
+  let squares = 0
+  for (let slot = 0; slot < HOURS_OF_WEEK; slot += 1) {
     const alike = hourOfDay(slot)
-    const all = chanceOf(usedOfDay[alike] ?? 0, seenOfDay[alike] ?? 0)
-    return POOLED * all + (1 - POOLED) * chanceOf(slotUsed, seen[slot] ?? 0)
-  })
-  const sum = chances.reduce((a, b) => a + b, 0)
-  const typical = chances.reduce((a, b) => a + b * b, 0) / sum
-  return { chances, tails: tailsOf(chances, sum), hoursPerDay: sum / 7, typical }
+    const ofDay = chanceOf(usedOfDay[alike] ?? 0, seenOfDay[alike] ?? 0)
+    const chance = pooledChance(ofDay, chanceOf(used[slot] ?? 0, seen[slot] ?? 0))
+    chances[slot] = chance
+    sum += chance
+    squares += chance * chance
+  }
+  const tailOf = (slot: number): number => massUpTo(chances, chances[slot] ?? 1) / sum
+  return { chances, tailOf, hoursPerDay: sum / 7, typical: squares / sum }
 }
 
-/** For each chance, the share of all of them that is in chances as low or lower. */
-function tailsOf(chances: readonly number[], sum: number): number[] {
-  const rising = Float64Array.from(chances).sort()
-  const masses = new Float64Array(rising.length)
+/**
+ * The chance that `presenceOf` has for one hour of the week, at a tenth of its cost: it tells of most hours of most keys
+ * that they are no quiet ones. But for the last digits, in which sums in another order differ.
+ */
+export function chanceAt({ active, taught }: WeekHabit, slot: number): number {
+  const [firstDay, lastDay] = slot < SATURDAY * 24 ? [0, SATURDAY - 1] : [SATURDAY, 6]
+  let [used, seen, usedOfDay, seenOfDay] = [0, 0, 0, 0]
+  for (let day = firstDay; day <= lastDay; day += 1) {
+    const alike = day * 24 + (slot % 24)
+    let [usedThen, seenThen] = [0, 0]
+    for (let at = 0; at < KERNEL.length; at += 1) {
+      const near = (alike + at - REACH_HOURS + HOURS_OF_WEEK) % HOURS_OF_WEEK
+      const weight = KERNEL[at] ?? 0
+      usedThen += weight * (active[near] ?? 0)
+      seenThen += weight * presenceWeight(taught[near] ?? 0)
+    }
+    usedOfDay += usedThen
+    seenOfDay += seenThen
+    if (alike === slot) [used, seen] = [usedThen, seenThen]
+  }
+  return pooledChance(chanceOf(usedOfDay, seenOfDay), chanceOf(used, seen))
+}
+
+/** The sum of the chances that are no larger: summed from the smallest, so that it grows with the chance. */
+function massUpTo(chances: readonly number[], chance: number): number {
   let mass = 0
-  for (let at = 0; at < rising.length; at += 1) {
-    mass += rising[at] ?? 0
-    masses[at] = mass
-  }
-  return chances.map((chance) => (masses[lastAt(rising, chance)] ?? 0) / sum)
+  for (const one of Float64Array.from(chances.filter((value) => value <= chance)).sort()) mass += one
+  return mass
 }
 
-/** The place of the last of the values, in rising order, that is no larger. */
-function lastAt(rising: Float64Array, value: number): number {
-  let low = 0
-  let high = rising.length - 1
-  while (low < high) {
-    const middle = (low + high + 1) >> 1
-    if ((rising[middle] ?? 0) <= value) low = middle
-    else high = middle - 1
-  }
-  return low
+function pooledChance(ofDay: number, ofSlot: number): number {
+  return POOLED * ofDay + (1 - POOLED) * ofSlot
 }
 
 function chanceOf(used: number, seen: number): number {
   return (used + PRIOR_USE) / (seen + 2 * PRIOR_USE)
 }
 
-function taughtWeight(times: number): number {
+/** Weight of an hour of the week that was taught so often: 1 + d + d^2 + ... */
+export function presenceWeight(times: number): number {
   let weight = weights[times]
   if (weight === undefined) {
     weight = (1 - PRESENCE_DECAY_PER_WEEK ** times) / (1 - PRESENCE_DECAY_PER_WEEK)
@@ -88,22 +106,27 @@ function taughtWeight(times: number): number {
 /** By weeks taught: powers are dear, and every hour of the week has been taught about as often. */
 const weights: number[] = []
 
-function smoothed(values: readonly number[]): number[] {
-  const around = [...values.slice(-REACH_HOURS), ...values, ...values.slice(0, REACH_HOURS)]
-  return values.map((_, slot) => {
+function smoothed(values: readonly number[]): Float64Array {
+  const around = new Float64Array(HOURS_OF_WEEK + 2 * REACH_HOURS)
+  for (let at = 0; at < around.length; at += 1)
+    around[at] = values[(at - REACH_HOURS + HOURS_OF_WEEK) % HOURS_OF_WEEK] ?? 0
+  const sums = new Float64Array(HOURS_OF_WEEK)
+  for (let slot = 0; slot < HOURS_OF_WEEK; slot += 1) {
     let sum = 0
     for (let at = 0; at < KERNEL.length; at += 1) sum += (KERNEL[at] ?? 0) * (around[slot + at] ?? 0)
-    return sum
-  })
+    sums[slot] = sum
+  }
+  return sums
 }
 
 /** Sums by hour of the day, apart for weekdays (0 to 23) and weekends (24 to 47). */
-function pooled(values: readonly number[]): number[] {
-  const sums = Array<number>(48).fill(0)
-  for (const [slot, value] of values.entries()) sums[hourOfDay(slot)] = (sums[hourOfDay(slot)] ?? 0) + value
+function pooled(values: Float64Array): Float64Array {
+  const sums = new Float64Array(48)
+  for (let slot = 0; slot < HOURS_OF_WEEK; slot += 1)
+    sums[hourOfDay(slot)] = (sums[hourOfDay(slot)] ?? 0) + (values[slot] ?? 0)
   return sums
 }
 
 function hourOfDay(slot: number): number {
-  return (slot % 24) + (slot < 5 * 24 ? 0 : 24)
+  return (slot % 24) + (slot < SATURDAY * 24 ? 0 : 24)
 }

@@ -73,6 +73,8 @@ export interface VolumeHabit {
   readonly peakFiveMinutes: number
   /** Fading maximum of an hour's mean, drawn towards the usual by SIZE_PRIOR_REQUESTS. */
   readonly peakTokensPerRequest: number
+  /** Fading maximum of a minute's mean, of the cells of the cube: of a key that is used now and then its largest request. 0 while none is known. */
+  readonly largestTokensPerRequest: number
   readonly tokens: PerRequest
   readonly costNanoUsd: PerRequest
 }
@@ -135,6 +137,7 @@ export function emptyProfile(key: {
       peakCostNanoUsd: 0,
       peakFiveMinutes: 0,
       peakTokensPerRequest: 0,
+      largestTokensPerRequest: 0,
       tokens: noRequests,
       costNanoUsd: noRequests,
     },
@@ -152,9 +155,13 @@ export function emptyProfile(key: {
 
 /** A profile as it was stored, perhaps by an earlier keyhound: what that did not know yet is not learnt yet. */
 export function storedProfile(stored: StoredProfile): Profile {
-  return { surprises: NO_SURPRISES, ...stored }
+  const { largestTokensPerRequest = 0 } = stored.volume
+  return { surprises: NO_SURPRISES, ...stored, volume: { ...stored.volume, largestTokensPerRequest } }
 }
-export type StoredProfile = Omit<Profile, 'surprises'> & Partial<Pick<Profile, 'surprises'>>
+export type StoredProfile = Omit<Profile, 'surprises' | 'volume'> &
+  Partial<Pick<Profile, 'surprises'>> & { readonly volume: StoredVolume }
+type StoredVolume = Omit<VolumeHabit, 'largestTokensPerRequest'> &
+  Partial<Pick<VolumeHabit, 'largestTokensPerRequest'>>
 
 /** How long the key has been known at `nowMs`, in days with one decimal, and how many requests have been learnt. */
 export function historyOf(

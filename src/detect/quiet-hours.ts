@@ -2,8 +2,9 @@ import { HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
 import { HOURS_OF_WEEK, hourOfWeek } from '../usage/hour-of-week.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import { bucketStart } from '../usage/rollup.ts'
+import { digestOf } from '../usage/usage-digest.ts'
 import { placed, type KnownPlace } from './places.ts'
-import type { Presence } from './presence.ts'
+import { chanceAt, type Presence } from './presence.ts'
 import type { Profile } from './profile.ts'
 import { freshAddresses } from './source-excess.ts'
 
@@ -29,6 +30,37 @@ export interface UsedHour {
 const JUDGED_AFTER_MS = 5 * MINUTE_MS
 /** An hour must also be this much less likely to be used than a typical hour of use: keys in use round the clock have none. */
 const FAR_BELOW_TYPICAL = 0.15
+/** Above this, with a margin for rounding, an hour is not that quiet even where a typical one is certain. */
+const BUSY_CHANCE = FAR_BELOW_TYPICAL * 1.001
+
+/**
+ * True when none of the hours that `quietHours` looks at is a quiet one, whatever was made in them. Nearly always so, and
+ * far cheaper to tell; false says nothing. No chance is above 1, so no typical one is either.
+ */
+export function areBusyHours({ week, timeZone }: Profile, nowMs: number): boolean {
+  const openMs = bucketStart(nowMs, HOUR_MS)
+  return (
+    isBusyHour(week, hourOfWeek(openMs, timeZone)) &&
+    (nowMs - openMs >= JUDGED_AFTER_MS || isBusyHour(week, hourOfWeek(openMs - HOUR_MS, timeZone)))
+  )
+}
+
+/** By hour of the week; remembered per habit, which changes once an hour. */
+const busyHours = new WeakMap<Profile['week'], Map<number, boolean>>()
+
+function isBusyHour(week: Profile['week'], slot: number): boolean {
+  let known = busyHours.get(week)
+  if (known === undefined) {
+    known = new Map()
+    busyHours.set(week, known)
+  }
+  let isBusy = known.get(slot)
+  if (isBusy === undefined) {
+    isBusy = chanceAt(week, slot) > BUSY_CHANCE
+    known.set(slot, isBusy)
+  }
+  return isBusy
+}
 
 /** The open hour, and the one that closed just now, as far as they are far quieter than a typical hour of use. */
 export function quietHours({ usage, profile, nowMs }: Known, presence: Presence): UsedHour[] {
@@ -37,33 +69,29 @@ export function quietHours({ usage, profile, nowMs }: Known, presence: Presence)
   const open = hourOfWeek(openMs, profile.timeZone)
   const before = hourOfWeek(beforeMs, profile.timeZone)
   const isQuietBefore = isFarBelow(presence, before)
-  const tailOf = (slot: number): number => presence.tails[slot] ?? 1
   const hours: UsedHour[] = []
-  if (isFarBelow(presence, open) && madeWithin(usage, openMs, nowMs) > 0) {
+  if (isFarBelow(presence, open) && madeSince(usage, openMs, nowMs) > 0) {
     const fromHour = (fromMs: number, tail: number): void => {
-      hours.push({ hourMs: openMs, slot: open, tail, fromMs, requests: madeWithin(usage, fromMs, nowMs) })
+      hours.push({ hourMs: openMs, slot: open, tail, fromMs, requests: madeSince(usage, fromMs, nowMs) })
     }
-    fromHour(openMs, tailOf(open))
-    if (isQuietBefore) fromHour(nowMs - HOUR_MS, Math.max(tailOf(open), tailOf(before)))
+    fromHour(openMs, presence.tailOf(open))
+    if (isQuietBefore) fromHour(nowMs - HOUR_MS, Math.max(presence.tailOf(open), presence.tailOf(before)))
   }
   if (isQuietBefore && nowMs - openMs < JUDGED_AFTER_MS)
     hours.push({
       hourMs: beforeMs,
       slot: before,
-      tail: tailOf(before),
+      tail: presence.tailOf(before),
       fromMs: beforeMs,
-      requests: madeWithin(usage, beforeMs, openMs - 1),
+      requests: madeSince(usage, beforeMs, nowMs) - madeSince(usage, openMs, nowMs),
     })
   return hours
 }
 
-/** Successful requests between two instants, whole minutes. */
-function madeWithin({ rollups }: KeyUsage, fromMs: number, toMs: number): number {
-  const firstMs = bucketStart(fromMs)
-  let made = 0
-  for (const { bucketMs, requests, refused } of rollups)
-    if (bucketMs >= firstMs && bucketMs <= toMs) made += requests - refused
-  return made
+/** Successful requests from the minute of an instant on; of the whole usage up to `nowMs`. */
+function madeSince(usage: KeyUsage, fromMs: number, nowMs: number): number {
+  const { requests, refused } = digestOf(usage, nowMs).since(bucketStart(fromMs))
+  return requests - refused
 }
 
 function isFarBelow(presence: Presence, slot: number): boolean {

@@ -2,6 +2,7 @@ import { calibrationOf, type Calibration } from './alert-budget.ts'
 import type { Detector, DetectorSettings } from './detector.ts'
 import type { DetectorName } from './finding.ts'
 import { learningChecks } from './learning-checks.ts'
+import { priorToJson, type Prior } from './prior.ts'
 import type { Profile } from './profile.ts'
 import type { Check } from './trace.ts'
 
@@ -11,36 +12,44 @@ export interface Readiness {
   readonly state: 'off' | 'learning' | 'judging'
   /** What is missing of the learning period. */
   readonly missing: readonly Check[]
+  /** What it judges the key by until then; undefined when that is unknown, when it uses none, and when nothing is missing. */
+  readonly judgedBy: Prior | undefined
   /** For detectors within the alert budget. */
   readonly calibration: Calibration | undefined
 }
 
 /** How far each detector is with a key, in the order of `detectors`. */
 export function readiness(
-  { profile, nowMs }: { readonly profile: Profile; readonly nowMs: number },
+  {
+    profile,
+    prior,
+    nowMs,
+  }: { readonly profile: Profile; readonly prior?: Prior | undefined; readonly nowMs: number },
   detectors: readonly Detector[],
   settingsOf: ReadonlyMap<DetectorName, DetectorSettings>,
 ): Readiness[] {
-  return detectors.map(({ name }) => {
+  return detectors.map(({ name, usesPrior }) => {
     const settings = settingsOf.get(name)
     if (settings?.enabled !== true)
-      return { detector: name, state: 'off', missing: [], calibration: undefined }
+      return { detector: name, state: 'off', missing: [], judgedBy: undefined, calibration: undefined }
     const missing = learningChecks(name, { profile, nowMs }, settings).filter(({ holds }) => !holds)
     return {
       detector: name,
       state: missing.length > 0 ? 'learning' : 'judging',
       missing,
+      judgedBy: missing.length > 0 && usesPrior === true ? prior : undefined,
       calibration: calibrationOf(name, settings, profile),
     }
   })
 }
 
 /** As `GET /keys/{key_id}` shows it. */
-export function readinessToJson({ detector, state, missing, calibration }: Readiness): object {
+export function readinessToJson({ detector, state, missing, judgedBy, calibration }: Readiness): object {
   return {
     detector,
     state,
     missing: missing.map(({ what, observed, needed }) => ({ what, observed, needed })),
+    ...(state === 'learning' ? { judged_by: judgedBy === undefined ? null : priorToJson(judgedBy) } : {}),
     ...(calibration === undefined ? {} : calibrationToJson(calibration)),
   }
 }

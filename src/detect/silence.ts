@@ -1,6 +1,7 @@
 import { DAY_MS, HOUR_MS } from '../usage/duration.ts'
 import { hourOfWeek } from '../usage/hour-of-week.ts'
-import { PRESENCE_DECAY_PER_WEEK, type Profile, type WeekHabit } from './profile.ts'
+import { presenceWeight } from './presence.ts'
+import type { Profile, WeekHabit } from './profile.ts'
 
 /** So many hours in which a key is usually used must go by without use. */
 export const MISSED_HOURS = 12
@@ -37,6 +38,6 @@ export function silentFromMs(profile: Profile): number | undefined {
 
 /** How much of the hours of this slot the key was used in, 0 to 1; weeks fade as presence does. */
 function chanceOfUse(week: WeekHabit, slot: number): number {
-  const weight = (1 - PRESENCE_DECAY_PER_WEEK ** (week.taught[slot] ?? 0)) / (1 - PRESENCE_DECAY_PER_WEEK)
+  const weight = presenceWeight(week.taught[slot] ?? 0)
   return weight > 0 ? Math.min(1, (week.active[slot] ?? 0) / weight) : 0
 }

@@ -99,13 +99,19 @@ export function firstUsesOf(habit: SourceHabit): ReadonlyMap<string, number> {
 
 /** The sums as they are `ms` later when nothing is added. */
 export function faded(sums: Faded, ms: number): Faded {
-  return sums.map((sum, span) => sixDigits(sum * 0.5 ** (ms / (SOURCE_SPANS_MS[span] ?? 1))))
+  return sums.map((sum, span) => sixDigits(sum * fadeOf(span, ms)))
 }
 
 /** One of these sums. */
 export function fadedSum(sums: Faded, span: number, ms: number): number {
-  return sixDigits((sums[span] ?? 0) * 0.5 ** (ms / (SOURCE_SPANS_MS[span] ?? 1)))
+  return sixDigits((sums[span] ?? 0) * fadeOf(span, ms))
 }
+
+function fadeOf(span: number, ms: number): number {
+  return (ms === HOUR_MS ? HOUR_FADES[span] : undefined) ?? 0.5 ** (ms / (SOURCE_SPANS_MS[span] ?? 1))
+}
+/** Nearly always it is one hour: powers are dear. */
+const HOUR_FADES = SOURCE_SPANS_MS.map((spanMs) => 0.5 ** (HOUR_MS / spanMs))
 
 function plus(sums: Faded, more: number): Faded {
   return sums.map((sum) => sixDigits(sum + more))

@@ -54,6 +54,14 @@ export function logBinomialTail(count: number, trials: number, success: number):
   return logBetaTail(count, trials - count + 1, success, 1 - success)
 }
 
+/** ln P(T >= t) for Student's T with that many degrees of freedom (Abramowitz and Stegun 26.7.1, by the beta function). */
+export function logStudentTail(t: number, degrees: number): number {
+  const square = t * t
+  const half =
+    -Math.LN2 + logBetaTail(degrees / 2, 0.5, degrees / (degrees + square), square / (degrees + square))
+  return t >= 0 ? half : logOneMinusExp(half)
+}
+
 /** The largest count whose upper tail is still at least `chance`, for the distribution of logOverdispersedTail. */
 export function overdispersedQuantile(chance: number, mean: number, size: number): number {
   if (mean <= 0) return 0

@@ -3,6 +3,9 @@ import type { KeyUsage } from '../usage/key-usage.ts'
 import { bucketStart } from '../usage/rollup.ts'
 import { expectedVolume } from './expected-volume.ts'
 import type { Trip } from './impossible-trips.ts'
+import { isSamePlace } from './places.ts'
+import { presenceOf } from './presence.ts'
+import type { Site } from './prior.ts'
 import type { Profile } from './profile.ts'
 import { ADDRESSES_MAX, faded, newAddressRate } from './source-habit.ts'
 import { logOverdispersedTail, logPoissonTail } from './statistics.ts'
@@ -19,6 +22,7 @@ export type TripProof =
 interface Known {
   readonly usage: KeyUsage
   readonly profile: Profile
+  readonly sites?: readonly Site[] | undefined
   readonly nowMs: number
 }
 
@@ -37,15 +41,36 @@ const GONE_AFTER_MS = 12 * HOUR_MS
 const SHARE_SPAN = 2
 
 /**
- * What makes the trip more than odd; undefined when nothing does. Within one country less is certain: place databases
- * err, and an address that is assigned anew may be said to be anywhere in it. There the key must be used at both
- * places, and must either keep its addresses by habit, or make more at the new place than an address of the key that has
- * fallen silent since would have made.
+ * What makes the trip more than odd; undefined when nothing does. A trip abroad is, unless it is that of a service to
+ * where other keys of the fleet are at home: then it may be a move, until the key is used at both places. Within one
+ * country less is certain: place databases err, and an address that is assigned anew may be said to be anywhere in it.
+ * There the key must be used at both places, and must either keep its addresses by habit, or make more at the new place
+ * than an address of the key that has fallen silent since would have made.
  */
 export function tripProof(known: Known, trip: Trip): TripProof | undefined {
-  if (!isWithinCountry(trip)) return trip.returned ? 'returned' : 'abroad'
+  if (!isWithinCountry(trip) && trip.returned) return 'returned'
+  if (!isWithinCountry(trip) && !mayBeMoved(known, trip)) return 'abroad'
   if (outnumbers(known, trip)) return 'outnumbers'
   return trip.returned && (keepsAddresses(known) || !takesPlace(known, trip)) ? 'returned' : undefined
+}
+
+/** People sleep. What is used for so many hours a day is a service, and a service can be moved within a minute. */
+const SERVICE_HOURS = 20
+
+/** True for a service that is used where its owner works already, which may have been moved there. */
+function mayBeMoved({ profile, sites }: Known, trip: Trip): boolean {
+  return (keysAtHome(sites, trip) ?? 0) > 0 && presenceOf(profile.week).hoursPerDay >= SERVICE_HOURS
+}
+
+/**
+ * How many keys of the fleet are at home where the trip leads: services are moved to where their owner works already.
+ * Undefined while that is unknown.
+ */
+export function keysAtHome(
+  sites: readonly Site[] | undefined,
+  { away }: Pick<Trip, 'away'>,
+): number | undefined {
+  return sites === undefined ? undefined : (sites.find((site) => isSamePlace(site, away))?.keys ?? 0)
 }
 
 function isWithinCountry({ home, away }: Trip): boolean {

@@ -8,7 +8,7 @@ import {
   spreadOf,
   type ExpectedVolume,
 } from './expected-volume.ts'
-import type { Profile } from './profile.ts'
+import type { PerRequest, Profile } from './profile.ts'
 import { scoreOfSurprise } from './score.ts'
 import { NANO_USD_PER_USD } from '../usage/event.ts'
 import { longPeak, longWindow, SHORT_WINDOWS_MS, type LongWindow } from './long-window.ts'
@@ -74,6 +74,12 @@ export function volumeExcesses(
       needed: `at least ${least}`,
     }))
     if (!isSome) continue
+    // Nearly always there is far too little of everything, and then this is all that is done.
+    if (trace === undefined && windowMs <= SHORT_WINDOWS_MS) {
+      const least = leastAmounts(profile, { windowMs, fromMs, endMs, minRequests: thresholds.minRequests })
+      if (made < least.requests && sizeOf(totals, 'tokens') < least.tokens && totals.costNanoUsd < least.cost)
+        continue
+    }
     const expected =
       windowMs > SHORT_WINDOWS_MS
         ? expectedLongVolume(profile, window)
@@ -89,6 +95,63 @@ export function volumeExcesses(
   return excesses.toSorted(
     (a, b) => b.score - a.score || a.logChance - b.logChance || b.windowMs - a.windowMs,
   )
+}
+
+/** Less of each than this is no excess in such a window, wherever it lies in these hours. */
+interface LeastAmounts extends Readonly<Record<VolumeMetric, number>> {
+  readonly windowMs: number
+  readonly minRequests: number
+  readonly firstHourMs: number
+  readonly lastHourMs: number
+}
+
+/** Remembered per profile: which changes once an hour, while ticks ask for two windows every few seconds. */
+const leasts = new WeakMap<Profile, readonly LeastAmounts[]>()
+const LEASTS_KEPT = 8
+/** Sums in another order differ in their last digits. */
+const ROUNDING = 1 - 1e-9
+
+function leastAmounts(
+  profile: Profile,
+  {
+    windowMs,
+    fromMs,
+    endMs,
+    minRequests,
+  }: {
+    readonly windowMs: number
+    readonly fromMs: number
+    readonly endMs: number
+    readonly minRequests: number
+  },
+): LeastAmounts {
+  const firstHourMs = bucketStart(fromMs, HOUR_MS)
+  const lastHourMs = bucketStart(endMs - 1, HOUR_MS)
+  const remembered = leasts.get(profile) ?? []
+  for (const one of remembered)
+    if (
+      one.firstHourMs === firstHourMs &&
+      one.windowMs === windowMs &&
+      one.lastHourMs === lastHourMs &&
+      one.minRequests === minRequests
+    )
+      return one
+  const inHour = (hourMs: number): number => expectedVolume(profile, hourMs, hourMs + HOUR_MS).mean
+  // Of two hours that the window is in, the quieter one bounds it.
+  const mean = (Math.min(inHour(firstHourMs), inHour(lastHourMs)) * windowMs) / HOUR_MS
+  const requests = Math.max(minRequests, mean * ratioMin(windowMs)) * ROUNDING
+  const sizeOfOne = (sizes: PerRequest): number => requestScale(sizes)?.mean ?? Infinity
+  const least: LeastAmounts = {
+    windowMs,
+    minRequests,
+    firstHourMs,
+    lastHourMs,
+    requests,
+    tokens: requests * sizeOfOne(profile.volume.tokens),
+    cost: requests * sizeOfOne(profile.volume.costNanoUsd),
+  }
+  leasts.set(profile, [least, ...remembered.slice(0, LEASTS_KEPT - 1)])
+  return least
 }
 
 /**

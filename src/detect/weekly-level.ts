@@ -20,12 +20,22 @@ const WEEKS_BEFORE = 4
  * The weekly sums of a metric (successful requests, or nano-USD). The ledger holds facts, so a week of long ago is frozen:
  * nothing that came later can have changed it, however slowly.
  */
-export function weeklyLevel(
-  { ledger, firstSeenMs }: Profile,
-  metric: LevelMetric,
-  nowMs: number,
-): WeeklyLevel {
+export function weeklyLevel(profile: Profile, metric: LevelMetric, nowMs: number): WeeklyLevel {
   const todayMs = bucketStart(nowMs, DAY_MS)
+  const known = levels.get(profile)
+  const ofToday: Levels = known?.todayMs === todayMs ? known : { todayMs }
+  const remembered = ofToday[metric]
+  if (remembered !== undefined) return remembered
+  const level = computeLevel(profile, metric, todayMs)
+  levels.set(profile, { ...ofToday, [metric]: level })
+  return level
+}
+
+/** Remembered per profile and day: every tick asks. */
+const levels = new WeakMap<Profile, Levels>()
+type Levels = { readonly todayMs: number } & Partial<Readonly<Record<LevelMetric, WeeklyLevel>>>
+
+function computeLevel({ ledger, firstSeenMs }: Profile, metric: LevelMetric, todayMs: number): WeeklyLevel {
   // The day on which the key was first seen is not whole.
   const knownFromMs = bucketStart(firstSeenMs, DAY_MS) + DAY_MS
   const weeks = Math.floor((todayMs - knownFromMs) / DAY_MS / WEEK_DAYS)

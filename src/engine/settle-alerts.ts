@@ -4,6 +4,7 @@ import { isQuiet } from '../alert/triage.ts'
 import { closingSettings } from '../detect/closing-settings.ts'
 import type { DetectorName, Finding } from '../detect/finding.ts'
 import type { Detector, DetectorSettings } from '../detect/detector.ts'
+import type { Prior } from '../detect/prior.ts'
 import type { Profile } from '../detect/profile.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
 
@@ -63,6 +64,7 @@ export function isAboveClosing(
   {
     usage,
     profile,
+    prior,
     nowMs,
     detectors,
     settings,
@@ -71,6 +73,7 @@ export function isAboveClosing(
   }: {
     readonly usage: KeyUsage
     readonly profile: Profile
+    readonly prior?: Prior | undefined
     readonly nowMs: number
     readonly detectors: readonly Detector[]
     readonly settings: ReadonlyMap<DetectorName, DetectorSettings>
@@ -85,7 +88,7 @@ export function isAboveClosing(
   if (closing === undefined) return false
   const isSame = ({ scope }: Finding): boolean => scope === alert.scope
   try {
-    return detector.detect({ usage, profile, settings: closing, nowMs }).some(isSame)
+    return detector.detect({ usage, profile, prior, settings: closing, nowMs }).some(isSame)
   } catch (error) {
     onError(error)
     return false

@@ -1,3 +1,4 @@
+import type { Prior, Site } from '../detect/prior.ts'
 import type { Profile } from '../detect/profile.ts'
 import { withTaught, type Taught } from '../detect/taught.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
@@ -19,6 +20,10 @@ export type KeyStandings = ReadonlyMap<string, KeyStanding>
 export interface Judged {
   readonly usage: KeyUsage
   readonly profile: Profile
+  /** What is usual in its team or fleet, if that is known. */
+  readonly prior?: Prior | undefined
+  /** Where several keys of the fleet are at home. */
+  readonly sites?: readonly Site[] | undefined
   readonly taught: readonly Taught[]
 }
 
@@ -28,13 +33,13 @@ export interface Judged {
  */
 export function judgedWith(
   standing: KeyStanding | undefined,
-  { usage, profile }: { readonly usage: KeyUsage; readonly profile: Profile },
+  { usage, profile, prior, sites }: Omit<Judged, 'taught'>,
 ): Judged | undefined {
-  if (standing === undefined) return { usage, profile, taught: [] }
+  if (standing === undefined) return { usage, profile, prior, sites, taught: [] }
   const { revokedSinceMs, taught } = standing
   const left = revokedSinceMs === undefined ? usage : withoutRefusals(usage, revokedSinceMs)
   if (revokedSinceMs !== undefined && left.rollups.length === 0) return undefined
-  return { usage: left, profile: withTaught(profile, taught), taught }
+  return { usage: left, profile: withTaught(profile, taught), prior, sites, taught }
 }
 
 /**

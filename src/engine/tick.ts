@@ -4,26 +4,31 @@ import { corroborate } from '../detect/corroborate.ts'
 import type { Detector, DetectorSettings } from '../detect/detector.ts'
 import type { DetectorName, Finding } from '../detect/finding.ts'
 import { moneyAtRisk, weighMoney, type MoneySettings } from '../detect/money-at-risk.ts'
-import { emptyProfile, LEARN_DELAY_MS, type Profile } from '../detect/profile.ts'
+import { priorFor, type Prior, type Site } from '../detect/prior.ts'
+import { emptyProfile, type Profile } from '../detect/profile.ts'
 import { isTaught } from '../detect/taught.ts'
 import { SILENCE_NEWS_MS } from '../detect/silence.ts'
 import type {
   AnnouncementPlanner,
+  Awaitable,
   EngineStore,
   Shard,
   TickDecisions,
   TickOutcome,
+  UsageLook,
 } from '../store/engine-store.ts'
-import { HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
+import type { JudgementBasis } from '../store/unjudged.ts'
+import { MINUTE_MS } from '../usage/duration.ts'
 import type { KeyAttributes } from '../usage/event.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import { learnClosedHours } from './learn.ts'
+import { priorsAt } from './priors.ts'
 import { judgedWith, type Judged, type KeyStandings } from './standing.ts'
 import { isAboveClosing, settleAlerts, type Lifecycle, type Settled } from './settle-alerts.ts'
 
 /**
  * A key is judged while it has usage this recent. Gateways deliver in batches, a minute late and more; what comes later
- * than this, up to RECENT_USAGE_MS, is judged once, at the first tick after it came (see EngineStore.activeUsage). What
+ * than this, up to RECENT_USAGE_MS, is judged once, at the first tick after it came (see `Unjudged`). What
  * is later still is counted where it belongs, and no detector looks so far back.
  */
 export const ACTIVE_MS = 5 * MINUTE_MS
@@ -39,6 +44,8 @@ export interface TickEngine {
   /** Alerts with the same group key are announced together. */
   readonly groupKeyFor: (finding: Finding, key: KeyAttributes) => string
   readonly resolveAfterMs: number
+  /** See `Learner`; the backtest leaves it out. */
+  readonly learnPerTick?: number | undefined
   /** When alerts end and what keeps them quiet; by time alone, and nothing, when absent. */
   readonly lifecycle?: Lifecycle | undefined
   /** What money says about severity; nothing when absent. */
@@ -56,6 +63,8 @@ export interface TickEngine {
 }
 
 const NO_STANDINGS: KeyStandings = new Map()
+const NONE_OPEN: ReadonlyMap<string, readonly Alert[]> = new Map()
+const NOTHING_SETTLED: Settled = { resolved: [], held: [], clean: [] }
 
 export interface DetectorFailure {
   readonly detector: DetectorName
@@ -69,61 +78,98 @@ export interface TickReport extends TickOutcome {
 }
 
 /**
- * One tick of one shard at `nowMs`: learns the hours that have closed, judges the keys that were active, and commits
- * what follows for their alerts. Safe to repeat and to run on several replicas at once. `activeSinceMs` narrows the
- * keys that are judged (the backtest judges only keys with new events); the daemon leaves it out.
+ * One tick of one shard at `nowMs`: learns the hours that have closed, judges the active keys whose judgement can differ
+ * from the last (see `Unjudged`), and commits what follows for their alerts. Safe to repeat and to run on several
+ * replicas at once.
  */
 export async function tick(
   engine: TickEngine,
-  {
-    shard,
-    nowMs,
-    activeSinceMs = nowMs - ACTIVE_MS,
-  }: { shard: Shard; nowMs: number; activeSinceMs?: number },
+  { shard, nowMs }: { readonly shard: Shard; readonly nowMs: number },
 ): Promise<TickReport> {
   const { store } = engine
-  const hoursLearnt = await learnClosedHours(engine, shard, closedBefore(nowMs))
-  const active = await store.activeUsage(shard, { activeSinceMs, nowMs })
-  const usages = [...active, ...(await silentKeys(engine, shard, { active, nowMs }))]
-  const profiles = await store.profiles(usages.map((usage) => usage.key.keyId))
-  const open = await store.openAlerts(shard)
-  const openOf = Map.groupBy(open, ({ keyId }) => keyId)
-  const standings = (await engine.standings?.(nowMs)) ?? NO_STANDINGS
+  const learning = learnClosedHours(engine, shard, nowMs)
+  const hoursLearnt = learning instanceof Promise ? await learning : learning
+  const alerts = store.openAlerts(shard)
+  const open = alerts instanceof Promise ? await alerts : alerts
+  const openOf = open.length === 0 ? NONE_OPEN : Map.groupBy(open, ({ keyId }) => keyId)
+  const standings = engine.standings === undefined ? NO_STANDINGS : await engine.standings(nowMs)
+  const range = { activeSinceMs: nowMs - ACTIVE_MS, nowMs }
+  const looking = store.look(shard, range, basisOf(engine, { openOf, standings }))
+  const look = looking instanceof Promise ? await looking : looking
+  const silent = silentKeys(engine, shard, { look, nowMs })
+  const usages = [...look.usages, ...(silent instanceof Promise ? await silent : silent)]
+  const known = store.profiles(usages.map((usage) => usage.key.keyId))
+  const profiles = known instanceof Promise ? await known : known
+  const habits = priorsAt(store, nowMs)
+  const priors = habits instanceof Promise ? await habits : habits
   const toJudge = usages.flatMap((usage) => {
     const profile = profiles.get(usage.key.keyId) ?? emptyProfileOf(engine, usage, nowMs)
-    return judgedWith(standings.get(usage.key.keyId), { usage, profile }) ?? []
+    const prior = priorFor(priors, { ...usage.key, firstSeenMs: profile.firstSeenMs })
+    return judgedWith(standings.get(usage.key.keyId), { usage, profile, prior, sites: priors.sites }) ?? []
   })
-  const findings = toJudge.flatMap((judged) => {
-    const { usage } = judged
-    const settings = engine.settingsFor(usage.key)
-    const found = judge(engine, { ...judged, nowMs }).filter((finding) => !isTaught(finding, judged.taught))
-    const isGraded = (detector: DetectorName): boolean => settings.get(detector)?.severity === 'auto'
-    const agreed = corroborate(found, openOf.get(usage.key.keyId) ?? [], { nowMs, isGraded })
-    const graded =
-      engine.money === undefined
-        ? agreed
-        : weighMoney(agreed, {
-            settings: engine.money,
-            riskOf: (finding) => moneyAtRisk(finding, { ...judged, nowMs }),
-            isGraded,
-          })
-    return graded.map((finding) => ({
-      finding,
-      key: usage.key,
-      groupKey: engine.groupKeyFor(finding, usage.key),
-    }))
-  })
+  // A detector that throws is tried again on the key at the next tick.
+  const failed = new Set<string>()
+  const noting: TickEngine = {
+    ...engine,
+    onDetectorError: (failure) => {
+      failed.add(failure.keyId)
+      engine.onDetectorError(failure)
+    },
+  }
+  const findings = toJudge.flatMap((judged) => findingsOf(noting, judged, { openOf, nowMs }))
   const decisions: TickDecisions = {
     nowMs,
     findings,
     ...(engine.isBlind?.() === true
       ? { resolved: [] }
-      : settle(engine, { open, findings, judged: toJudge, nowMs })),
+      : settle(noting, { open, findings, judged: toJudge, nowMs })),
     resolveAfterMs: engine.resolveAfterMs,
     mutes: engine.lifecycle?.mutesAt(nowMs),
   }
-  const outcome = await store.commit(decisions, engine.plan)
+  const committing = store.commit(decisions, engine.plan)
+  const outcome = committing instanceof Promise ? await committing : committing
+  look.judged(failed)
   return { ...outcome, keysJudged: usages.length, hoursLearnt }
+}
+
+/** What is found on one key, by its settings and with what was found on it before. */
+function findingsOf(
+  engine: TickEngine,
+  judged: Judged,
+  { openOf, nowMs }: { readonly openOf: ReadonlyMap<string, readonly Alert[]>; readonly nowMs: number },
+): TickDecisions['findings'] {
+  const judgedHere = judge(engine, { ...judged, nowMs })
+  // Nearly always nothing is found.
+  if (judgedHere.length === 0) return []
+  const found = judgedHere.filter((finding) => !isTaught(finding, judged.taught))
+  const { key } = judged.usage
+  const settings = engine.settingsFor(key)
+  const isGraded = (detector: DetectorName): boolean => settings.get(detector)?.severity === 'auto'
+  const agreed = corroborate(found, openOf.get(key.keyId) ?? [], { nowMs, isGraded })
+  const graded =
+    engine.money === undefined
+      ? agreed
+      : weighMoney(agreed, {
+          settings: engine.money,
+          riskOf: (finding) => moneyAtRisk(finding, { ...judged, nowMs }),
+          isGraded,
+        })
+  return graded.map((finding) => ({ finding, key, groupKey: engine.groupKeyFor(finding, key) }))
+}
+
+/** What a judgement rests on besides usage and profiles: what operators do must take effect at the next tick. */
+function basisOf(
+  { settingsFor, isBlind }: TickEngine,
+  { openOf, standings }: { readonly openOf: ReadonlyMap<string, unknown>; readonly standings: KeyStandings },
+): JudgementBasis {
+  return {
+    circumstances: [settingsFor, isBlind?.() === true],
+    watched: openOf.keys(),
+    standings:
+      standings.size === 0
+        ? undefined
+        : new Map([...standings].map(([keyId, standing]) => [keyId, JSON.stringify(standing)])),
+  }
 }
 
 /** Keys that have gone silent are judged in one tick by no more than this many: more is an outage, or waits its turn. */
@@ -133,30 +179,42 @@ const SILENT_MAX = 1_000
  * The keys that have just gone silent beyond their habit. None while no key at all is in use: what is unknown is not
  * zero, and nothing at all looks like usage that does not arrive.
  */
-async function silentKeys(
+function silentKeys(
   { store, isBlind }: Pick<TickEngine, 'store' | 'isBlind'>,
   shard: Shard,
-  { active, nowMs }: { readonly active: readonly KeyUsage[]; readonly nowMs: number },
-): Promise<KeyUsage[]> {
-  if (active.length === 0 || isBlind?.() === true) return []
-  const inUse = new Set(active.map(({ key }) => key.keyId))
+  { look, nowMs }: { readonly look: UsageLook; readonly nowMs: number },
+): Awaitable<KeyUsage[]> {
+  if (isBlind?.() === true || !look.isAnyInUse()) return []
   const range = { fromMs: nowMs - SILENCE_NEWS_MS, toMs: nowMs, limit: SILENT_MAX }
-  return (await store.silentKeys(shard, range)).filter(({ key }) => !inUse.has(key.keyId))
+  const unused = (usages: readonly KeyUsage[]): KeyUsage[] =>
+    usages.filter(({ key }) => !look.isInUse(key.keyId))
+  const silent = store.silentKeys(shard, range)
+  return silent instanceof Promise ? silent.then(unused) : unused(silent)
 }
 
 /** Runs every enabled detector over one key. A detector that throws costs its own judgement and no other. */
 export function judge(
   engine: Pick<TickEngine, 'detectors' | 'settingsFor' | 'onDetectorError' | 'isBlind'>,
-  { usage, profile, nowMs }: { usage: KeyUsage; profile: Profile; nowMs: number },
+  {
+    usage,
+    profile,
+    prior,
+    sites,
+    nowMs,
+  }: {
+    usage: KeyUsage
+    profile: Profile
+    prior?: Prior | undefined
+    sites?: readonly Site[] | undefined
+    nowMs: number
+  },
 ): Finding[] {
   const settingsOf = engine.settingsFor(usage.key)
   const findings: Finding[] = []
-  for (const detector of engine.detectors) {
-    const settings = settingsOf.get(detector.name)
-    if (settings?.enabled !== true) continue
+  for (const { detector, settings } of switchedOn(engine.detectors, settingsOf)) {
     if (detector.restsOnSilence === true && engine.isBlind?.() === true) continue
     try {
-      const found = detector.detect({ usage, profile, settings, nowMs })
+      const found = detector.detect({ usage, profile, prior, sites, settings, nowMs })
       if (found.length === 0) continue
       const calibration = calibrationOf(detector.name, settings, profile)
       findings.push(...found.map((finding) => withinBudget(finding, calibration)))
@@ -167,10 +225,29 @@ export function judge(
   return findings
 }
 
-/** Hours that end at or before this are closed, and learnt. */
-function closedBefore(nowMs: number): number {
-  return Math.floor((nowMs - LEARN_DELAY_MS) / HOUR_MS) * HOUR_MS
+interface SwitchedOn {
+  readonly detector: Detector
+  readonly settings: DetectorSettings
 }
+
+/** The enabled detectors with their settings; remembered per settings, which are the same for most keys. */
+function switchedOn(
+  detectors: readonly Detector[],
+  settingsOf: ReadonlyMap<DetectorName, DetectorSettings>,
+): readonly SwitchedOn[] {
+  const known = enabled.get(settingsOf)
+  if (known?.detectors === detectors) return known.switchedOn
+  const found = detectors.flatMap((detector) => {
+    const settings = settingsOf.get(detector.name)
+    return settings?.enabled === true ? [{ detector, settings }] : []
+  })
+  enabled.set(settingsOf, { detectors, switchedOn: found })
+  return found
+}
+const enabled = new WeakMap<
+  ReadonlyMap<DetectorName, DetectorSettings>,
+  { readonly detectors: readonly Detector[]; readonly switchedOn: readonly SwitchedOn[] }
+>()
 
 /** What becomes of the open alerts that were not found. */
 function settle(
@@ -185,6 +262,7 @@ function settle(
     readonly judged: readonly Judged[]
   },
 ): Settled {
+  if (open.length === 0) return NOTHING_SETTLED
   const found = new Set(findings.map(({ finding }) => identity(finding)))
   const missed = open.filter((alert) => !found.has(identity(alert)))
   const { closeAt = 1, cleanEvaluations = 1 } = engine.lifecycle ?? {}

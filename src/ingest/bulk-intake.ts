@@ -1,7 +1,6 @@
 import type { BulkClaim, ClaimLimit } from '../queue/bulk-claim.ts'
 import type { Job } from '../queue/queues.ts'
-import { BATCH_EVENTS } from './batcher.ts'
-import { ClaimRefusedError } from './bulk-run.ts'
+import { BULK_EVENTS, ClaimRefusedError } from './bulk-run.ts'
 import { leaseRun } from './lease-run.ts'
 import { type Intake, type IntakeParts, JOBS_FIRST, plainIntake, usualSize } from './plain-intake.ts'
 import { transactionRun } from './transaction-run.ts'
@@ -9,7 +8,7 @@ import { transactionRun } from './transaction-run.ts'
 /** How many jobs take others along at the same time: one batch is written while the next is claimed and read. */
 export const LANES = 2
 /** Of the claimed jobs' data, for each lane: bounds the memory whatever jobs carry. */
-const CLAIM_BYTES = 1024 * 1024
+const CLAIM_BYTES = 2 * 1024 * 1024
 /** Jobs that run the plain way when the queue holds jobs that may not be taken along; then it is tried again. */
 const PLAIN_RUNS = 200
 const WORTH_IT = 8
@@ -39,7 +38,7 @@ export function bulkIntake(claim: BulkClaim, parts: IntakeParts): Intake {
   const run = claim.kind === 'lease' ? leaseRun(claim, parts) : transactionRun(claim, parts)
   let perJob = 1
   const limit = (): ClaimLimit => ({
-    jobs: Math.min(jobsMax - 1, Math.floor(BATCH_EVENTS / perJob) - 1),
+    jobs: Math.min(jobsMax - 1, Math.floor(BULK_EVENTS / perJob) - 1),
     bytes: CLAIM_BYTES,
   })
 
@@ -58,7 +57,7 @@ export function bulkIntake(claim: BulkClaim, parts: IntakeParts): Intake {
     perJob = usual.after(eventsIn(job.data))
     const { taken, ordinaryAhead } = await run(job, limit, () => (jobsMax = Math.ceil(jobsMax / 2)))
     parts.metrics.jobsDone('bulk', taken + 1)
-    jobsMax = Math.min(jobsMax * 2, BATCH_EVENTS)
+    jobsMax = Math.min(jobsMax * 4, BULK_EVENTS)
     if (ordinaryAhead && taken < WORTH_IT) goPlain()
   }
   return {

@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { LEASE_MS, type LeasedJobs, type LeasingClaim } from '../queue/bulk-claim.ts'
-import { BATCH_EVENTS } from './batcher.ts'
-import type { BulkRun } from './bulk-run.ts'
+import { BULK_EVENTS, type BulkRun } from './bulk-run.ts'
 import type { IntakeParts } from './plain-intake.ts'
 import { prepareJob } from './prepare-job.ts'
 import { type Work, writeOut } from './write-out.ts'
@@ -42,13 +41,13 @@ export function leaseRun(claim: LeasingClaim, parts: IntakeParts): BulkRun {
   }
 }
 
-/** All of the work, BATCH_EVENTS at a time. */
+/** All of the work, BULK_EVENTS at a time. */
 function batchesOf(works: readonly Work[]): Work[] {
   const events = works.flatMap((work) => work.events)
   const rejected = works.flatMap((work) => work.rejected)
   const batches: Work[] = []
-  for (let at = 0; at < Math.max(events.length, 1); at += BATCH_EVENTS) {
-    batches.push({ events: events.slice(at, at + BATCH_EVENTS), rejected: at === 0 ? rejected : [] })
+  for (let at = 0; at < Math.max(events.length, 1); at += BULK_EVENTS) {
+    batches.push({ events: events.slice(at, at + BULK_EVENTS), rejected: at === 0 ? rejected : [] })
   }
   return batches
 }

@@ -46,8 +46,9 @@ async function writeWith(
   const startedMs = parts.clock.nowMs()
   let taken: TakenJobs = { jobs: [], ordinaryAhead: false }
   // What is counted while reading jobs counts only once they are committed: until then they may be read again.
-  const tally = new Tally()
+  let tally = new Tally()
   const { inserted, duplicates } = await parts.writeTaken(async (trx) => {
+    tally = new Tally()
     taken = await take(trx)
     const { events, rejected } = prepared([job, ...taken.jobs], { ...parts, metrics: tally })
     return { events: events.map(({ event }) => event), rejected }

@@ -2,8 +2,9 @@ import type { Kysely } from 'kysely'
 
 /**
  * Takes waiting jobs together, beside the one that a worker runs: BullMQ's own way costs one script call for each job,
- * which is more than storing its events. Only plain jobs are taken: nothing is set on them but, maybe, their id, and they
- * have never run. All others, and everything while the queue is paused, rate limited or bounded in its concurrency, are
+ * which is more than storing its events. Only plain jobs are taken: they have never run, and nothing is set on them but
+ * their id and options that a job which is stored and removed honours by itself (HARMLESS_OPTIONS, and to be removed once
+ * it is complete). All others, and everything while the queue is paused, rate limited or bounded in its concurrency, are
  * left to BullMQ.
  */
 export type BulkClaim = LeasingClaim | TransactionClaim
@@ -51,3 +52,9 @@ export interface ClaimedJob {
 
 /** Like the lock of a job that BullMQ runs. */
 export const LEASE_MS = 15_000
+
+/**
+ * Options of a job that say what happens when it fails. A job that was taken along does not: when its events cannot be
+ * stored it waits again, and BullMQ hands it out. Gateways set them as a habit.
+ */
+export const HARMLESS_OPTIONS: readonly string[] = ['jobId', 'attempts', 'backoff', 'removeOnFail']

@@ -9,6 +9,8 @@ const PING_TIMEOUT_MS = 2_000
 const QUERY_TIMEOUT_MS = 10_000
 const PRODUCER_CONNECTIONS = 3
 const WORKER_CONNECTIONS = 6
+/** Hundreds of jobs that end together wait in line for these; one that gave up would count as failed. */
+const WORKER_CONNECT_TIMEOUT_MS = 20_000
 
 /** BullMQ on PostgreSQL, in BullMQ's default schema `bullmq`, so that a gateway needs only the URL. */
 export async function openPostgresBackend(databaseUrl: string): Promise<QueueBackend> {
@@ -32,7 +34,14 @@ export async function openPostgresBackend(databaseUrl: string): Promise<QueueBac
       new Worker(
         name,
         processor,
-        { ...options, connection: { ...connection, max: WORKER_CONNECTIONS } },
+        {
+          ...options,
+          connection: {
+            ...connection,
+            max: WORKER_CONNECTIONS,
+            connectionTimeoutMillis: WORKER_CONNECT_TIMEOUT_MS,
+          },
+        },
         createPostgresBackend,
       ),
     bulkClaim: postgresBulkClaim,

@@ -1,6 +1,6 @@
 import { LATEST_SCHEMA_VERSION } from 'bullmq'
 import { sql, type Kysely } from 'kysely'
-import type { ClaimLimit, TransactionClaim } from './bulk-claim.ts'
+import { type ClaimLimit, HARMLESS_OPTIONS, type TransactionClaim } from './bulk-claim.ts'
 
 /** The versions of BullMQ's tables that this file was written for. */
 const SCHEMA_VERSIONS = [11]
@@ -56,7 +56,13 @@ function takeJobs(trx: Kysely<unknown>, queueName: string, { jobs, bytes }: Clai
         ctid, priority, seq, pg_column_size(data) as bytes,
         priority = 0 and delay_ms = 0 and attempts_made = 0 and attempts_started = 0 and stalled_count = 0
           and dedup_id is null and scheduler_id is null and parent_id is null and deferred_failure is null
-          and process_at_ms is null and progress is null and (opts - 'jobId') = '{"attempts": 0}' as plain
+          and process_at_ms is null and progress is null
+          and opts - ${[...HARMLESS_OPTIONS, 'removeOnComplete']}::text[] = '{}'
+          and (
+            not opts ? 'removeOnComplete'
+            or opts -> 'removeOnComplete' in ('true', '0')
+            or opts -> 'removeOnComplete' -> 'count' is not distinct from '0'
+          ) as plain
       from bullmq.job
       where queue = ${queueName} and state = 'waiting' and (select open from gate)
       order by priority, seq

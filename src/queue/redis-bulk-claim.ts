@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis'
 import {
   type ClaimedJob,
   type ClaimLimit,
+  HARMLESS_OPTIONS,
   LEASE_MS,
   type LeasedJobs,
   type LeasingClaim,
@@ -61,14 +62,21 @@ local prefix, token, lease, bytesLeft = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV
 local meta = redis.call('HMGET', KEYS[3], 'paused', 'concurrency', 'max', 'version')
 if meta[1] or meta[2] or meta[3] or not meta[4] or string.sub(meta[4], 1, 9) ~= 'bullmq:6.' then return {'1'} end
 if redis.call('EXISTS', KEYS[4]) == 1 then return {'1'} end
-local function isPlain(opts)
-  if opts == '{"attempts":0}' then return true end
+local harmless = { ${HARMLESS_OPTIONS.map((name) => `${name} = true`).join(', ')} }
+local function removes(keep) return keep == true or keep == 0 or (type(keep) == 'table' and keep.count == 0) end
+local function judge(opts)
   local known, decoded = pcall(cjson.decode, opts)
   if not known then return false end
   for name, value in pairs(decoded) do
-    if name ~= 'jobId' and not (name == 'attempts' and value == 0) then return false end
+    if not harmless[name] and not (name == 'removeOnComplete' and removes(value)) then return false end
   end
   return true
+end
+-- Most jobs of a queue have the same options.
+local judged = { ['{"attempts":0}'] = true }
+local function isPlain(opts)
+  if judged[opts] == nil then judged[opts] = judge(opts) end
+  return judged[opts]
 end
 local waiting = redis.call('LRANGE', KEYS[1], -tonumber(ARGV[4]), -1)
 local found, taken = {'0'}, {}

@@ -3,11 +3,13 @@ import type { Incident } from '../alert/announce.ts'
 import type { Mute } from '../alert/mute.ts'
 import type { AnnouncementPlan } from '../alert/plan-announcement.ts'
 import type { Finding } from '../detect/finding.ts'
+import type { KeyHabit } from '../detect/key-habit.ts'
 import type { Profile } from '../detect/profile.ts'
 import type { KeyAttributes } from '../usage/event.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import type { Rollup } from '../usage/rollup.ts'
 import type { SourceUsage } from '../usage/source.ts'
+import type { JudgementBasis, LookRange } from './unjudged.ts'
 
 /** The part of the keys that one tick judges: keys whose hash falls on `index` of `count`. */
 export interface Shard {
@@ -29,6 +31,11 @@ export interface KeyHour {
    * Undefined when the store does not know; the learner then takes the hour for one burst.
    */
   readonly busiestFiveMinutes?: number | undefined
+  /**
+   * The largest mean of a minute's cell of the cube, in input and output tokens a successful request; 0 when the hour has
+   * none. Undefined when the store does not know; the learner then takes the mean of the hour.
+   */
+  readonly largestTokensPerRequest?: number | undefined
   /** True when an alert of severity warning or worse (not of LIMIT_DETECTORS) was open on the key in this hour: facts are kept, habits are not taught. */
   readonly suspect: boolean
   /** True when the key was known to be compromised, or was revoked, in this hour: nothing of it is a habit. */
@@ -36,26 +43,25 @@ export interface KeyHour {
 }
 
 /**
+ * What memory knows at once and a database later. Whoever asks awaits it only where it has to: a backtest asks at every
+ * event, and ten turns of the event loop would take as long as the event.
+ */
+export type Awaitable<T> = T | Promise<T>
+
+/**
  * What the engine needs to be told and to keep. Two implementations, held equal by one contract suite: Postgres for the
  * daemon, memory for the backtest.
  */
 export interface EngineStore {
-  /**
-   * Keys of the shard with usage in a bucket from `activeSinceMs` on, and those whose older usage of the last
-   * RECENT_USAGE_MS came in since the call before (of this process: the first call knows none). With their rollups of
-   * the last RECENT_USAGE_MS up to `nowMs`.
-   */
-  activeUsage(
-    shard: Shard,
-    range: { readonly activeSinceMs: number; readonly nowMs: number },
-  ): Promise<KeyUsage[]>
+  /** The keys of the shard that are to be judged, see `Unjudged`, with their usage of the last RECENT_USAGE_MS up to `nowMs`. */
+  look(shard: Shard, range: LookRange, basis: JudgementBasis): Awaitable<UsageLook>
   /** The profiles of the keys; a key that has none is absent. */
-  profiles(keyIds: readonly string[]): Promise<Map<string, Profile>>
+  profiles(keyIds: readonly string[]): Awaitable<Map<string, Profile>>
   /** Hours of the shard's keys that closed before `beforeMs` and are not in their profile, ascending by hour, at most `limit` of them. */
   unlearntHours(
     shard: Shard,
     range: { readonly beforeMs: number; readonly limit: number },
-  ): Promise<KeyHour[]>
+  ): Awaitable<KeyHour[]>
   /**
    * Keys of the shard whose silence went beyond their habit (silentFromMs of their profile) after `fromMs` and not after
    * `toMs`, that have no usage since; without rollups and sources. Ascending by that instant, then key; at most `limit`.
@@ -63,16 +69,34 @@ export interface EngineStore {
   silentKeys(
     shard: Shard,
     range: { readonly fromMs: number; readonly toMs: number; readonly limit: number },
-  ): Promise<KeyUsage[]>
+  ): Awaitable<KeyUsage[]>
   /** Stores profiles whole; the newest `learnedUntilMs` wins. */
   saveProfiles(profiles: readonly Profile[]): Promise<void>
+  /** Stores what keys tell of their fleet; of each key the newest `untilMs` wins. */
+  saveHabits(habits: readonly KeyHabit[]): Promise<void>
+  /** What the keys of all shards tell of their fleet, no older than `sinceMs`; ascending by key, at most `limit`. */
+  habits(range: { readonly sinceMs: number; readonly limit: number }): Promise<KeyHabit[]>
   /** Open alerts (not resolved) of the shard. */
-  openAlerts(shard: Shard): Promise<Alert[]>
+  openAlerts(shard: Shard): Awaitable<Alert[]>
   /**
    * Writes what a tick decided, in one transaction: alerts opened, updated and resolved, their history, the incidents,
    * and the deliveries that `plan` asks for. Safe to repeat: an alert that is already open is updated instead.
    */
-  commit(decisions: TickDecisions, plan: AnnouncementPlanner): Promise<TickOutcome>
+  commit(decisions: TickDecisions, plan: AnnouncementPlanner): Awaitable<TickOutcome>
+}
+
+/** What was found at one look at the usage of a shard. Usage is valid until the next. */
+export interface UsageLook {
+  readonly usages: readonly KeyUsage[]
+  /** True for a key that is active, whether it is to be judged or not. */
+  readonly isInUse: (keyId: string) => boolean
+  /** True when any key of the shard is. */
+  readonly isAnyInUse: () => boolean
+  /**
+   * To be called when what follows from the judgement has been committed: until then the same keys are given again, and
+   * those on which a detector `failed` are given again after it.
+   */
+  readonly judged: (failed?: Iterable<string>) => void
 }
 
 export interface TickDecisions {

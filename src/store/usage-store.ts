@@ -21,7 +21,8 @@ export interface UsageWriter {
   write(batch: UsageBatch): Promise<Written>
   /**
    * The same for what `take` gives within the transaction: what it does there, such as removing jobs from a queue in the
-   * same database, is committed together with the events, or not at all.
+   * same database, is committed together with the events, or not at all. It may be called again, in another transaction,
+   * after the first was rolled back.
    */
   readonly writeTaken?: (take: (trx: Kysely<unknown>) => Promise<UsageBatch>) => Promise<Written>
 }

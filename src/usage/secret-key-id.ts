@@ -48,11 +48,22 @@ const SECRET_NAME =
 
 /** True when the text is or holds something in the format of a secret. */
 export function looksLikeSecret(text: string): boolean {
-  if (text.length < SECRET_LENGTH_MIN || !ONE_SECRET.test(text)) return false
+  if (text.length < SECRET_LENGTH_MIN || isHex(text) || !ONE_SECRET.test(text)) return false
   for (const match of text.matchAll(ALL_SECRETS)) {
     if (isSecret(match.groups?.['generic'])) return true
   }
   return false
+}
+
+/** True for UUIDs and other bare hex, in which no secret is: every format has a letter past F. */
+function isHex(text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at)
+    const isHexDigit =
+      (code >= 48 && code <= 57) || (code >= 97 && code <= 102) || (code >= 65 && code <= 70) || code === 45
+    if (!isHexDigit) return false
+  }
+  return true
 }
 
 /** True when a field of this name holds a secret: `api_key`, `Authorization`, `password`. */

@@ -9,6 +9,8 @@ const ISO =
  * exist: `Date.parse` would move 30 February to March.
  */
 export function parseTimestamp(text: string): number | undefined {
+  const usual = parseUsual(text)
+  if (!Number.isNaN(usual)) return usual
   const match = ISO.exec(text)
   if (match === null) return undefined
   const [
@@ -34,6 +36,57 @@ export function parseTimestamp(text: string): number | undefined {
   const offsetMs = Number(zoneHour) * HOUR_MS + Number(zoneMinute) * MINUTE_MS
   const fractionMs = Math.floor(Number(`0.${fraction}`) * 1_000 + 1e-6)
   return startOfDayMs + timeMs + fractionMs - (sign === '-' ? -offsetMs : offsetMs)
+}
+
+/** The spelling of nearly all senders, `2026-01-02T03:04:05.678Z` with or without the milliseconds, digit by digit: NaN for any other. */
+function parseUsual(text: string): number {
+  const { length } = text
+  if ((length !== 24 && length !== 20) || !hasUsualMarks(text)) return NaN
+  const dayMs = startOfDay(
+    100 * twoDigits(text, 0) + twoDigits(text, 2),
+    twoDigits(text, 5),
+    twoDigits(text, 8),
+  )
+  const hour = twoDigits(text, 11)
+  const minute = twoDigits(text, 14)
+  const second = twoDigits(text, 17)
+  const ms = length === 20 ? 0 : 10 * twoDigits(text, 20) + (twoDigits(text, 21) % 10)
+  if (!(hour <= 23 && minute <= 59 && second <= 59)) return NaN
+  return dayMs + hour * HOUR_MS + minute * MINUTE_MS + second * 1_000 + ms
+}
+
+function hasUsualMarks(text: string): boolean {
+  return (
+    text[4] === '-' &&
+    text[7] === '-' &&
+    text[10] === 'T' &&
+    text[13] === ':' &&
+    text[16] === ':' &&
+    (text.length === 20 || text[19] === '.') &&
+    text.endsWith('Z')
+  )
+}
+
+/** NaN where there are no two digits. */
+function twoDigits(text: string, at: number): number {
+  const tens = text.charCodeAt(at) - DIGIT_ZERO
+  const ones = text.charCodeAt(at + 1) - DIGIT_ZERO
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? 10 * tens + ones : NaN
+}
+const DIGIT_ZERO = 48
+
+/** Most events are of the day of the one before. */
+let newestDay = { year: NaN, month: NaN, day: NaN, startMs: NaN }
+
+/** NaN for a day that does not exist. */
+function startOfDay(year: number, month: number, day: number): number {
+  if (day === newestDay.day && month === newestDay.month && year === newestDay.year) return newestDay.startMs
+  const startMs = Date.UTC(year, month - 1, day)
+  // Date.UTC rolls over what does not exist, and takes the years 0 to 99 for those of last century.
+  const date = new Date(startMs)
+  if (date.getUTCDate() !== day || date.getUTCMonth() !== month - 1 || year < 100) return NaN
+  newestDay = { year, month, day, startMs }
+  return startMs
 }
 
 /** Event times that make sense. */

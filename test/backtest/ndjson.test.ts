@@ -1,6 +1,9 @@
-import fc from 'fast-check'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { parseNdjson, type NdjsonLine } from '../../src/backtest/ndjson.ts'
+import { parseNdjson, readNdjson, type NdjsonLine } from '../../src/backtest/ndjson.ts'
+import fc from '../harness/fast-check.ts'
 
 async function linesOf(...chunks: (string | Buffer)[]): Promise<NdjsonLine[]> {
   async function* stream() {
@@ -56,5 +59,19 @@ describe('reading NDJSON', () => {
         },
       ),
     )
+  })
+
+  test('a file of many chunks is read as it was written, the last line without its end too', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'keyhound-ndjson-'))
+    const values = Array.from({ length: 9_000 }, (_, index) => ({
+      index,
+      text: 'zürich 🦊'.repeat(index % 7),
+    }))
+    const file = join(directory, 'events.ndjson')
+    await writeFile(file, values.map((value) => JSON.stringify(value)).join('\n'))
+    const read: unknown[] = []
+    for await (const lines of readNdjson(file)) for (const line of lines) read.push(line.ok && line.value)
+    await rm(directory, { recursive: true })
+    expect(read).toEqual(values)
   })
 })

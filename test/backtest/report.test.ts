@@ -1,27 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import type { BacktestAlert } from '../../src/backtest/backtest.ts'
 import { backtestReport, reportTable } from '../../src/backtest/report.ts'
+import { alertAt } from './alerts.ts'
 
-const evidence = {
-  metric: 'country',
-  observed: {},
-  expected: {},
-  window: { start: '', end: '' },
-  history: { days: 1, events: 1 },
-  setting: '',
-}
 const alert = (
   keyId: string,
   detector: BacktestAlert['detector'],
   severity: BacktestAlert['severity'],
-): BacktestAlert => ({
-  detector,
-  key_id: keyId,
-  at: '2026-03-12T02:07:10.000Z',
-  severity,
-  summary: '',
-  evidence,
-})
+): BacktestAlert => alertAt(0, { key_id: keyId, detector, severity })
 const alerts = [
   alert('key-2', 'unusual_geo', 'warning'),
   alert('key-1', 'volume_spike', 'critical'),

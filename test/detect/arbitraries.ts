@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import { learnHour, type ClosedHour } from '../../src/detect/learn-hour.ts'
 import { emptyProfile, type Profile } from '../../src/detect/profile.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
 import type { KeyUsage } from '../../src/usage/key-usage.ts'
 import { bucketStart, type Rollup } from '../../src/usage/rollup.ts'
 import { SOURCE_BUCKET_MS, type SourceUsage } from '../../src/usage/source.ts'
+import fc from '../harness/fast-check.ts'
 import { NOON_MS, source } from './history.ts'
 
 const count = fc.oneof(fc.nat({ max: 5 }), fc.nat({ max: 5_000 }), fc.nat({ max: 1_000_000_000 }))
@@ -83,6 +83,7 @@ const irregularHours: fc.Arbitrary<ClosedHour[]> = fc
       cells: fc.array(anyCell, { minLength: 1, maxLength: 3 }),
       drawn: fc.array(anySource, { maxLength: 4 }),
       busiestFiveMinutes: fc.option(count, { nil: undefined }),
+      largestTokensPerRequest: fc.option(count, { nil: undefined }),
       suspect: fc.boolean(),
     }),
     { maxLength: 40 },

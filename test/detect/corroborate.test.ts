@@ -40,6 +40,7 @@ describe('corroboration', () => {
       detector: 'unusual_geo' as const,
       scope: '',
       severity: 'info' as const,
+      evidence: finding('unusual_geo', 'info').evidence,
       lastSeenAt: new Date(NOON_MS - agoMs),
     })
     const severities = (agoMs: number) =>
@@ -78,6 +79,21 @@ describe('corroboration', () => {
       graded,
     )
     expect(raised.map(({ severity }) => severity)).toEqual(['critical', 'critical'])
+  })
+
+  test('takes a trip for evidence that new addresses are a thief only where the fleet is not at home: a move has both', () => {
+    const added = finding('volume_spike', 'warning', 'new_addresses')
+    const trip = (keysAtHome: number | null) => {
+      const { evidence, ...rest } = finding('impossible_travel', 'warning')
+      return { ...rest, evidence: { ...evidence, keys_at_home_there: keysAtHome } }
+    }
+    const severities = (findings: readonly Finding[]) =>
+      corroborate(findings, [], graded).map(({ severity }) => severity)
+    expect(severities([added, trip(0)])).toEqual(['critical', 'critical'])
+    expect(severities([added, trip(3)])).toEqual(['warning', 'warning'])
+    expect(severities([added, trip(null)])).toEqual(['warning', 'warning'])
+    expect(severities([added, finding('unusual_geo', 'info')])).toEqual(['warning', 'info'])
+    expect(severities([added, finding('unfamiliar_model', 'info')])).toEqual(['critical', 'info'])
   })
 
   test('does not take a limit of the operator for evidence of abuse', () => {

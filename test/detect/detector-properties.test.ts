@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DETECTOR_NAMES } from '../../src/detect/finding.ts'
 import { DETECTORS } from '../../src/detect/registry.ts'
 import { WEEK_MS } from '../../src/usage/duration.ts'
 import type { UsageTotals } from '../../src/usage/rollup.ts'
 import type { SourceUsage } from '../../src/usage/source.ts'
+import fc from '../harness/fast-check.ts'
 import { anyHours, anyUsage, noUsage, profileOf, steadyHours } from './arbitraries.ts'
 import { find, NOON_MS } from './history.ts'
 

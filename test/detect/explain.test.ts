@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { calibrationOf, withinBudget } from '../../src/detect/alert-budget.ts'
 import { defineDetector, type Detector, type DetectorSettings } from '../../src/detect/detector.ts'
@@ -6,6 +5,7 @@ import { explain } from '../../src/detect/explain.ts'
 import type { DetectorName } from '../../src/detect/finding.ts'
 import { DETECTORS } from '../../src/detect/registry.ts'
 import { dormantKey } from '../../src/detect/detectors/dormant-key.ts'
+import fc from '../harness/fast-check.ts'
 import { anyHours, anyUsage, profileOf } from './arbitraries.ts'
 import { learnt, NOON_MS, usage } from './history.ts'
 

@@ -64,9 +64,11 @@ describe('unusual_hour, graded', () => {
     expect(severity(STRANGER)).toEqual(['warning'])
   })
 
-  test('fewer requests are not enough from a new address of a key that changes its addresses', () => {
-    expect(severity(STRANGER, {}, { requests: 4 }, changing)).toEqual(['warning'])
-    expect(severity(STRANGER, {}, { requests: 3 }, changing)).toEqual([])
+  test('two requests are enough from a new address of a key that changes its addresses, where it takes four of its own', () => {
+    expect(severity(STRANGER, {}, { requests: 2 }, changing)).toEqual(['warning'])
+    expect(severity(STRANGER, {}, { requests: 1 }, changing)).toEqual([])
+    expect(severity(OWN, {}, { requests: 3 }, changing)).toEqual([])
+    expect(severity(OWN, {}, { requests: 4 }, changing)).toEqual(['info'])
   })
 
   test('one request is enough when it is made by a new address of a key that has kept its addresses for weeks', () => {

@@ -1,6 +1,7 @@
 import type { Detector } from '../../src/detect/detector.ts'
 import type { Finding } from '../../src/detect/finding.ts'
 import { learnHour } from '../../src/detect/learn-hour.ts'
+import type { Site } from '../../src/detect/prior.ts'
 import { emptyProfile, type Profile } from '../../src/detect/profile.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
 import type { KeyUsage } from '../../src/usage/key-usage.ts'
@@ -58,6 +59,10 @@ export interface History {
   /** What the hour that starts at `hourMs` holds; nothing for an hour without usage. */
   readonly hour: (hourMs: number) => readonly Partial<Rollup>[]
   readonly suspect?: (hourMs: number) => boolean
+  /** What the store says of the largest request of every hour; left out, it does not know. */
+  readonly largestTokensPerRequest?: number
+  /** Where the requests of the hour come from, one each; unknown unless told. */
+  readonly places?: (hourMs: number) => readonly { readonly latitude: number; readonly longitude: number }[]
   readonly timeZone?: string
 }
 
@@ -67,14 +72,20 @@ export function learnt({
   days,
   hour,
   suspect = () => false,
+  places = () => [],
   timeZone = 'UTC',
+  largestTokensPerRequest,
 }: History): Profile {
   const startMs = bucketStart(untilMs - days * DAY_MS, HOUR_MS)
   let profile = emptyProfile({ keyId: 'key-7', firstSeenMs: startMs, timeZone })
   for (let hourMs = startMs; hourMs < untilMs; hourMs += HOUR_MS) {
     const rollups = hour(hourMs).map((cell) => rollup({ ...cell, bucketMs: hourMs }))
     if (rollups.length === 0) continue
-    profile = learnHour(profile, { hourMs, rollups, suspect: suspect(hourMs) }, timeZone)
+    const sources = places(hourMs).map((place) =>
+      source({ ...place, address: `${place.latitude}/${place.longitude}`, bucketMs: hourMs }),
+    )
+    const closed = { hourMs, rollups, sources, suspect: suspect(hourMs), largestTokensPerRequest }
+    profile = learnHour(profile, closed, timeZone)
   }
   return profile
 }
@@ -107,10 +118,16 @@ export function find(
   {
     usage: recent,
     profile,
+    sites,
     nowMs,
-  }: { readonly usage: KeyUsage; readonly profile: Profile; readonly nowMs: number },
+  }: {
+    readonly usage: KeyUsage
+    readonly profile: Profile
+    readonly sites?: readonly Site[]
+    readonly nowMs: number
+  },
   settings: Record<string, unknown> = {},
 ): Finding[] {
   const parsed = detector.settings.parse(settings)
-  return detector.detect({ usage: recent, profile, settings: parsed as never, nowMs })
+  return detector.detect({ usage: recent, profile, sites, settings: parsed as never, nowMs })
 }

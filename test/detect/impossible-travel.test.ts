@@ -118,6 +118,54 @@ describe('impossible_travel', () => {
     })
   })
 
+  describe('to where other keys of the fleet are at home', () => {
+    const sites = [{ latitude: 21.3, longitude: 105.5, keys: 9 }]
+    const foundAt = (sources: readonly SourceUsage[], profile = habit()) =>
+      find(impossibleTravel, {
+        usage: usage([{}], NOW_MS, sources),
+        profile,
+        sites,
+        nowMs: NOW_MS,
+      })[0]
+
+    test('is info while it may be a move: the key has not been used at home since', () => {
+      expect(foundAt([at(LONDON, 5), at(HANOI, 20)])).toMatchObject({
+        severity: 'info',
+        evidence: { proof: null, keys_at_home_there: 9 },
+      })
+    })
+
+    test('is a warning as soon as the key is used at both places, or makes more there than it makes in all', () => {
+      expect(foundAt([at(LONDON, 5), at(HANOI, 20), at(LONDON, 40)])).toMatchObject({
+        severity: 'warning',
+        evidence: { proof: 'returned' },
+      })
+      expect(foundAt([at(LONDON, 5), at(HANOI, 20, { requests: 200 })])).toMatchObject({
+        severity: 'warning',
+        evidence: { proof: 'outnumbers' },
+      })
+    })
+
+    test('is a warning at once on a key that keeps hours: people are not moved within minutes', () => {
+      const office = habit(
+        () => [LONDON],
+        (hourMs) => new Date(hourMs).getUTCHours() >= 8 && new Date(hourMs).getUTCHours() < 18,
+      )
+      expect(foundAt([at(LONDON, 5), at(HANOI, 20)], office)).toMatchObject({
+        severity: 'warning',
+        evidence: { proof: 'abroad', keys_at_home_there: 9 },
+      })
+    })
+
+    test('is a warning at once anywhere else', () => {
+      const lima = { address: '190.1.1.1', country: 'PE', latitude: -12, longitude: -77 }
+      expect(foundAt([at(LONDON, 5), at(lima, 20)])).toMatchObject({
+        severity: 'warning',
+        evidence: { proof: 'abroad', keys_at_home_there: 0 },
+      })
+    })
+  })
+
   test('a journey that was possible does not make it known that the key is used at both places at once', () => {
     // Hanoi once, twelve hours after London and as long before it: time enough for an airliner.
     const once = habit(

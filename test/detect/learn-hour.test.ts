@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { expectedVolume } from '../../src/detect/expected-volume.ts'
 import { learnHour } from '../../src/detect/learn-hour.ts'
 import { emptyProfile, historyOf, isLearning, LEDGER_DAYS, LEDGER_HOURS } from '../../src/detect/profile.ts'
 import { DAY_MS, HOUR_MS, WEEK_MS } from '../../src/usage/duration.ts'
 import { hourOfWeek } from '../../src/usage/hour-of-week.ts'
+import fc from '../harness/fast-check.ts'
 import { anyHours, profileOf } from './arbitraries.ts'
 import { hourOf, isWeekday, learnt, NOON_MS, rollup } from './history.ts'
 
@@ -26,6 +26,26 @@ describe('learning the hours of a key', () => {
     const whole = expectedVolume(profile, NOON_MS - HOUR_MS, NOON_MS).mean
     const half = expectedVolume(profile, NOON_MS - HOUR_MS / 2, NOON_MS).mean
     expect(half).toBeCloseTo(whole / 2, 6)
+  })
+
+  test('the largest request is remembered, fades by half in two weeks, and is not taught by a suspect hour', () => {
+    const usual = learnt({ days: 14, hour: () => [{ requests: 3 }], largestTokensPerRequest: 1_500 })
+    const after = (largestTokensPerRequest: number, suspect = false) =>
+      learnHour(
+        usual,
+        { hourMs: NOON_MS, rollups: [rollup({ requests: 3 })], suspect, largestTokensPerRequest },
+        'UTC',
+      ).volume.largestTokensPerRequest
+    expect(usual.volume.largestTokensPerRequest).toBe(1_500)
+    expect(after(9_000)).toBe(9_000)
+    expect(after(9_000, true)).toBe(1_500)
+    const once = learnt({
+      days: 14,
+      hour: (hourMs) => [
+        { requests: 3, ...(hourMs === NOON_MS - 14 * DAY_MS ? { inputTokens: 120_000 } : {}) },
+      ],
+    })
+    expect(once.volume.largestTokensPerRequest).toBeCloseTo(40_200 * 0.5 ** ((14 * 24 - 1) / (14 * 24)), -2)
   })
 
   test('hours without usage between two that are learnt count as zeros, however many', () => {

@@ -25,6 +25,51 @@ describe('volume_spike, of larger requests', () => {
     expect(finding?.summary).toContain('10,000 tokens a request')
   })
 
+  describe('on a key that is used a few times an hour', () => {
+    /** Three requests of 1,000 tokens in every hour, of which one now and then has so many. */
+    const seldom = (largestTokensPerRequest: number) =>
+      learnt({ days: 21, hour: () => [{ requests: 3 }], largestTokensPerRequest })
+    const of = (sizes: readonly number[], largest = 3_000) => {
+      const cells = sizes.map((tokens, at) => ({ ago: 12 * at, inputTokens: tokens, outputTokens: 0 }))
+      const seen = { usage: usage(cells, NOW_MS), profile: seldom(largest), nowMs: NOW_MS }
+      return find(volumeSpike, seen).find(({ scope }) => scope === 'request_size')
+    }
+
+    test('two requests of twenty times the usual size are enough, when none was ever nearly as large', () => {
+      expect(of([1_000, 20_000, 900, 20_000])).toMatchObject({
+        severity: 'warning',
+        evidence: { requests: 4 },
+      })
+      expect(of([1_000, 20_000, 900])).toBeUndefined()
+    })
+
+    test('the more of them, the surer', () => {
+      const scores = [2, 3, 4, 5].map((many) => of(Array<number>(many).fill(12_000))?.score ?? 0)
+      expect(scores).toEqual(scores.toSorted((a, b) => a - b))
+      expect(new Set(scores).size).toBe(4)
+    })
+
+    test('two that are as large as some before are none, and four no more than odd', () => {
+      const [two = 0, four = 0] = [2, 4].map((many) => of(Array<number>(many).fill(12_000), 12_000)?.score)
+      expect(two).toBeLessThan(2.5)
+      expect(four).toBeGreaterThan(two)
+    })
+
+    test('thousands are no less sure than a dozen', () => {
+      const cell = (requests: number) => ({ requests, inputTokens: 900_000 * requests, outputTokens: 0 })
+      const [dozen = 0, thousands = 0] = [12, 5_000].map((requests) => {
+        const seen = { usage: usage([cell(requests)], NOW_MS), profile: seldom(3_000), nowMs: NOW_MS }
+        return find(volumeSpike, seen).find(({ scope }) => scope === 'request_size')?.score
+      })
+      expect(dozen).toBeGreaterThan(5)
+      expect(thousands).toBeGreaterThanOrEqual(dozen)
+    })
+
+    test('two are not judged before a largest request is known', () => {
+      expect(of([20_000, 20_000], 0)).toBeUndefined()
+    })
+  })
+
   test('says nothing of prompts that have doubled', () => {
     expect(found(2_500)).toEqual([])
   })

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   beyondPeakRate,
@@ -7,6 +6,7 @@ import {
   scoreOfRate,
   scoreOfSurprise,
 } from '../../src/detect/score.ts'
+import fc from '../harness/fast-check.ts'
 
 describe('the score of a finding', () => {
   test('is -log10 of how many such findings a day of the key brings by itself: 2 is once in 100 days', () => {

@@ -1,11 +1,16 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DETECTORS } from '../../src/detect/registry.ts'
 import { grouped } from '../../src/detect/sentence.ts'
 import { sixDigits } from '../../src/detect/six-digits.ts'
+import { Trace } from '../../src/detect/trace.ts'
+import { volumeExcesses } from '../../src/detect/volume-test.ts'
+import { KeyHistory } from '../../src/store/memory/key-history.ts'
+import { MINUTE_MS } from '../../src/usage/duration.ts'
 import { sumRollups, type KeyUsage } from '../../src/usage/key-usage.ts'
-import { anyHours, anyUsage, profileOf } from './arbitraries.ts'
-import { find } from './history.ts'
+import { enrichedEvent } from '../harness/builders.ts'
+import fc from '../harness/fast-check.ts'
+import { anyHours, anyUsage, profileOf, steadyHours } from './arbitraries.ts'
+import { find, learnt, NOON_MS, usage } from './history.ts'
 
 /** Settings under which detectors speak most. */
 const EAGER = { min_history: '0s', min_events: 0 }
@@ -33,9 +38,9 @@ function withoutShortCuts(usage: KeyUsage, nowMs: number): KeyUsage {
 
 describe.each(DETECTORS.map((detector) => [detector.name, detector] as const))(
   '%s, in a hurry',
-  (name, detector) => {
+  (_name, detector) => {
     test('finds what it finds when it looks at everything', () => {
-      const eager = WITHOUT_LEARNING.has(name) || !('min_history' in detector.settings.shape) ? {} : EAGER
+      const eager = eagerSettings(detector)
       fc.assert(
         fc.property(anyHours, anyUsage, (hours, { usage, nowMs }) => {
           const profile = profileOf(hours)
@@ -48,8 +53,111 @@ describe.each(DETECTORS.map((detector) => [detector.name, detector] as const))(
         { numRuns: 40 },
       )
     })
+
+    test('finds the same when somebody listens, and it must look at everything', () => {
+      fc.assert(
+        fc.property(fc.oneof(anyHours, steadyHours), anyUsage, (hours, { usage, nowMs }) => {
+          const profile = profileOf(hours)
+          for (const settings of [{}, eagerSettings(detector)]) {
+            const parsed = detector.settings.parse(settings) as never
+            const judged = { usage, profile, settings: parsed, nowMs }
+            expect(detector.detect(judged)).toEqual(detector.detect(judged, new Trace()))
+          }
+        }),
+        { numRuns: 40 },
+      )
+    })
   },
 )
+
+const PLACES = [
+  { country: 'US', latitude: 40.7, longitude: -74 },
+  { country: 'GB', latitude: 51.5, longitude: -0.1 },
+  { country: 'VN', latitude: 21, longitude: 105.8 },
+  undefined,
+]
+
+describe('volume_spike, in a hurry, at its threshold', () => {
+  const steady = learnt({ days: 28, hour: () => [{ requests: 12 }] })
+  const excesses = (requests: number, windowMs: number, nowMs: number, trace?: Trace) => {
+    const metrics = ['requests', 'tokens', 'cost'] as const
+    const thresholds = { logChance: Math.log(0.5), minRequests: 5 }
+    const judged = { usage: usage([{ ago: 1, requests }], nowMs), profile: steady, nowMs }
+    return volumeExcesses(judged, { metrics, windows: [windowMs] }, thresholds, trace)
+  }
+
+  test.each([5, 10, 30, 60])(
+    'a window of %i minutes holds too much from the same request on as when everything is looked at',
+    (minutes) => {
+      for (const nowMs of [NOON_MS + 30_000, NOON_MS + 20 * MINUTE_MS]) {
+        let fired = 0
+        for (let requests = 5; requests < 80; requests += 1) {
+          const found = excesses(requests, minutes * MINUTE_MS, nowMs)
+          expect(found).toEqual(excesses(requests, minutes * MINUTE_MS, nowMs, new Trace()))
+          if (found.length > 0) fired += 1
+        }
+        // It fires at some of these counts and is quiet at others, so the threshold was crossed.
+        expect(fired).toBeGreaterThan(0)
+        expect(fired).toBeLessThan(75)
+      }
+    },
+  )
+})
+
+/** A request of the key of `profileOf`, so long after the one before, from one of the addresses of its past. */
+const anyRequest = fc.record({
+  afterMs: fc.oneof(
+    { weight: 8, arbitrary: fc.nat({ max: 5_000 }) },
+    { weight: 2, arbitrary: fc.nat({ max: 2 * MINUTE_MS }) },
+    { weight: 1, arbitrary: fc.nat({ max: 20 * MINUTE_MS }) },
+  ),
+  model: fc.constantFrom('gpt-4o', 'o3', 'o1-pro'),
+  number: fc.nat({ max: 5 }),
+  inputTokens: fc.constantFrom(0, 1_000, 500_000),
+  statusCode: fc.constantFrom(200, 200, 429),
+})
+
+describe('a key that is judged again and again while its profile is the same', () => {
+  test('is found to do what it is found to do at first sight, by its rows alone', () => {
+    const all = DETECTORS.map((detector) => ({
+      detector,
+      settings: detector.settings.parse(eagerSettings(detector)) as never,
+    }))
+    fc.assert(
+      fc.property(
+        fc.oneof(anyHours, steadyHours),
+        fc.array(anyRequest, { minLength: 30, maxLength: 70 }),
+        (hours, requests) => {
+          const profile = profileOf(hours)
+          const history = new KeyHistory({ keyId: 'key-7', teamId: undefined, environment: undefined })
+          let atMs = NOON_MS
+          for (const { afterMs, number, ...request } of requests) {
+            atMs += afterMs
+            const from = { place: PLACES[number % PLACES.length], ip: `10.${number % 3}.0.${number}` }
+            history.add(enrichedEvent({ ...request, ...from, keyId: 'key-7', timestampMs: atMs }))
+            const nowMs = Math.ceil(atMs / 10_000) * 10_000
+            history.prune(nowMs)
+            const usage = history.recentUsage(nowMs)
+            const atFirstSight = {
+              usage: { key: usage.key, rollups: usage.rollups, sources: usage.sources },
+              profile: structuredClone(profile),
+              nowMs,
+            }
+            for (const { detector, settings } of all)
+              expect(detector.detect({ usage, profile, settings, nowMs })).toEqual(
+                detector.detect({ ...atFirstSight, settings }),
+              )
+          }
+        },
+      ),
+      { numRuns: 12 },
+    )
+  })
+})
+
+function eagerSettings(detector: (typeof DETECTORS)[number]): Record<string, unknown> {
+  return WITHOUT_LEARNING.has(detector.name) || !('min_history' in detector.settings.shape) ? {} : EAGER
+}
 
 describe('quick writing of numbers', () => {
   test('six digits are those of toPrecision, at every size and at every half', () => {

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { spendThreshold } from '../../src/detect/detectors/spend-threshold.ts'
 import { emptyProfile } from '../../src/detect/profile.ts'
@@ -7,6 +6,7 @@ import { periodAt, type Period } from '../../src/usage/calendar.ts'
 import { DAY_MS, HOUR_MS } from '../../src/usage/duration.ts'
 import { NANO_USD_PER_USD } from '../../src/usage/event.ts'
 import { bucketStart } from '../../src/usage/rollup.ts'
+import fc from '../harness/fast-check.ts'
 import { find, hourOf, learnt, NOON_MS, usage } from './history.ts'
 
 const usd = (amount: number) => amount * NANO_USD_PER_USD

@@ -5,6 +5,7 @@ import {
   logNegativeBinomialTail,
   logOverdispersedTail,
   logPoissonTail,
+  logStudentTail,
   overdispersedQuantile,
 } from '../../src/detect/statistics.ts'
 
@@ -38,6 +39,16 @@ describe('tails in log space', () => {
     expect(logOverdispersedTail(3, 0, 2)).toBe(-Infinity)
     expect(logBinomialTail(3, 2, 0.5)).toBe(-Infinity)
     expect(logBinomialTail(2, 2, 1)).toBe(0)
+  })
+
+  test("Student's tails agree with their closed forms for one and two degrees of freedom, far out and on both sides", () => {
+    for (const t of [0, 0.5, 3, 40]) {
+      expect(Math.exp(logStudentTail(t, 1))).toBeCloseTo(0.5 - Math.atan(t) / Math.PI, 14)
+      expect(Math.exp(logStudentTail(t, 2))).toBeCloseTo((1 - t / Math.sqrt(2 + t * t)) / 2, 14)
+      expect(Math.exp(logStudentTail(-t, 2))).toBeCloseTo((1 + t / Math.sqrt(2 + t * t)) / 2, 14)
+    }
+    // 1 / (pi t) far out, which 1 - cdf could not tell from nothing.
+    expect(logStudentTail(1e12, 1)).toBeCloseTo(-Math.log(Math.PI * 1e12), 10)
   })
 
   test('a negative binomial of huge size is a Poisson', () => {

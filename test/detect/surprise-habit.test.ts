@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { NO_SURPRISES, tailScale, withSurprise, type SurpriseHabit } from '../../src/detect/surprise-habit.ts'
 import { learnt, NOON_MS } from './history.ts'
 import { storedProfile } from '../../src/detect/profile.ts'
 import { volumeScale } from '../../src/detect/volume-test.ts'
 import { DAY_MS, HOUR_MS } from '../../src/usage/duration.ts'
+import fc from '../harness/fast-check.ts'
 
 const NONE = NO_SURPRISES.volume_spike
 const PRIOR = 2
@@ -85,5 +85,12 @@ describe('the calibration of a key by its own past', () => {
     const { surprises: _, ...old } = learnt({ days: 14, hour: () => [{ requests: 20 }] })
     const loaded = storedProfile(JSON.parse(JSON.stringify(old)) as typeof old)
     expect(volumeScale(loaded)).toBe(PRIOR)
+  })
+
+  test('a profile that was stored before largest requests were known loads, and knows none', () => {
+    const { volume, ...old } = learnt({ days: 14, hour: () => [{ requests: 20 }] })
+    const { largestTokensPerRequest: _, ...oldVolume } = volume
+    const loaded = storedProfile({ ...old, volume: oldVolume })
+    expect(loaded.volume).toEqual({ ...volume, largestTokensPerRequest: 0 })
   })
 })

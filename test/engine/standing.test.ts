@@ -64,7 +64,7 @@ describe('an hour that must teach nothing', () => {
   }
 
   test('is passed over: what was spent is kept, and no habit', () => {
-    const passed = passHour(profile, hour, 'UTC')
+    const passed = passHour(profile, hour)
     const learnt = learnHour(profile, hour, 'UTC')
     expect(learnt.countries).toMatchObject([{ value: 'RO' }])
     expect(passed).toEqual({
@@ -77,7 +77,7 @@ describe('an hour that must teach nothing', () => {
   })
 
   test('is passed once', () => {
-    const passed = passHour(profile, hour, 'UTC')
-    expect(passHour(passed, hour, 'UTC')).toBe(passed)
+    const passed = passHour(profile, hour)
+    expect(passHour(passed, hour)).toBe(passed)
   })
 })

@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { defineDetector, type Detector } from '../../src/detect/detector.ts'
 import type { DetectorName, Finding, Severity } from '../../src/detect/finding.ts'
 import { commonSettings } from '../../src/detect/settings.ts'
+import type { KeyStandings } from '../../src/engine/standing.ts'
 import { tick, type DetectorFailure, type TickEngine } from '../../src/engine/tick.ts'
 import { MemoryEngineStore } from '../../src/store/memory/engine-store.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
@@ -86,7 +87,7 @@ describe('a tick', () => {
     expect(quiet.resolved.map(({ id }) => id)).toEqual(first.opened.map(({ id }) => id))
   })
 
-  test('a detector that throws costs its own judgement of that key and nothing else', async () => {
+  test('a detector that throws costs its own judgement of that key and nothing else, and is tried again at the next tick', async () => {
     const engine = engineOf([broken, alwaysOdd('volume_spike')])
     engine.store.add(enrichedEvent({ keyId: 'key-1' }))
     engine.store.add(enrichedEvent({ keyId: 'key-2' }))
@@ -97,6 +98,10 @@ describe('a tick', () => {
       ['unusual_geo', 'key-1'],
       ['unusual_geo', 'key-2'],
     ])
+    const alone = engineOf([broken])
+    alone.store.add(enrichedEvent({ keyId: 'key-1' }))
+    for (const ms of [0, 10_000, 20_000]) await tick(alone, { shard, nowMs: SOME_TIME_MS + ms })
+    expect(alone.failures).toHaveLength(3)
   })
 
   test('a detector that is switched off for a key does not judge it', async () => {
@@ -125,6 +130,90 @@ describe('a tick', () => {
     expect((await tick(engine, { shard, nowMs: closedMs + 5 * MINUTE_MS })).hoursLearnt).toBe(1)
     expect((await tick(engine, { shard, nowMs: closedMs + 6 * MINUTE_MS })).hoursLearnt).toBe(0)
     expect((await engine.store.profiles(['key-1'])).get('key-1')?.learnedUntilMs).toBe(closedMs)
+  })
+
+  test('learns the hour of a large fleet in parts that grow, the rest of it before it is out of sight', async () => {
+    const engine = { ...engineOf([]), learnPerTick: 2 }
+    for (let n = 0; n < 20; n += 1) engine.store.add(enrichedEvent({ keyId: `key-${n}` }))
+    const closedMs = SOME_TIME_MS + HOUR_MS
+    const learnt: number[] = []
+    for (const minute of [5, 6, 10, 15, 45, 46])
+      learnt.push((await tick(engine, { shard, nowMs: closedMs + minute * MINUTE_MS })).hoursLearnt)
+    expect(learnt).toEqual([2, 2, 4, 6, 6, 0])
+  })
+
+  test('judges a key again only when its judgement can be another', async () => {
+    const judged: string[] = []
+    const noting = defineDetector({
+      name: 'volume_spike',
+      description: 'for tests',
+      settings: z.strictObject(commonSettings('warning')),
+      detect: ({ usage }) => {
+        judged.push(usage.key.keyId)
+        return usage.key.keyId === 'odd' ? [findingOf('volume_spike', 'odd')] : []
+      },
+    })
+    let standing: KeyStandings = new Map()
+    let isBlind = false
+    let engine = {
+      ...engineOf([noting]),
+      standings: () => Promise.resolve(standing),
+      isBlind: () => isBlind,
+    }
+    let nowMs = SOME_TIME_MS
+    const judgedBy = async () => {
+      nowMs += 10_000
+      judged.length = 0
+      await tick(engine, { shard, nowMs })
+      return judged.toSorted()
+    }
+    for (const keyId of ['a', 'b', 'odd']) engine.store.add(enrichedEvent({ keyId, timestampMs: nowMs }))
+    // The first look; then only what has an open alert.
+    expect(await judgedBy()).toEqual(['a', 'b', 'odd'])
+    expect(await judgedBy()).toEqual(['odd'])
+    engine.store.add(enrichedEvent({ keyId: 'b', timestampMs: nowMs }))
+    expect(await judgedBy()).toEqual(['b', 'odd'])
+    standing = new Map([['a', { revokedSinceMs: nowMs, taught: [] }]])
+    expect(await judgedBy()).toEqual(['a', 'odd'])
+    standing = new Map()
+    expect(await judgedBy()).toEqual(['a', 'odd'])
+    const { settingsFor } = engine
+    engine = { ...engine, settingsFor: (key) => settingsFor(key) }
+    expect(await judgedBy()).toEqual(['a', 'b', 'odd'])
+    isBlind = true
+    expect(await judgedBy()).toEqual(['a', 'b', 'odd'])
+    expect(await judgedBy()).toEqual(['odd'])
+    // What a person closed is looked at once more, and may open anew.
+    engine.store.commit({
+      nowMs,
+      findings: [],
+      resolved: (await engine.store.openAlerts(shard)).map(({ id }) => id),
+    })
+    expect(await judgedBy()).toEqual(['odd'])
+    nowMs = SOME_TIME_MS + HOUR_MS - 20_000
+    for (const keyId of ['a', 'b', 'odd']) engine.store.add(enrichedEvent({ keyId, timestampMs: nowMs }))
+    expect(await judgedBy()).toEqual(['a', 'b', 'odd'])
+    expect(await judgedBy()).toEqual(['a', 'b', 'odd'])
+    expect(await judgedBy()).toEqual(['odd'])
+  })
+
+  test('is repeated for the same keys when it was not committed', async () => {
+    const engine = engineOf([alwaysOdd('volume_spike')])
+    await tick(engine, { shard, nowMs: SOME_TIME_MS })
+    engine.store.add(enrichedEvent({ keyId: 'late', timestampMs: SOME_TIME_MS - HOUR_MS }))
+    const failing = {
+      ...engine,
+      groupKeyFor: () => {
+        throw new Error('after the judgement')
+      },
+    }
+    await expect(tick(failing, { shard, nowMs: SOME_TIME_MS + 10_000 })).rejects.toThrow(
+      'after the judgement',
+    )
+    expect((await tick(engine, { shard, nowMs: SOME_TIME_MS + 20_000 })).opened).toMatchObject([
+      { keyId: 'late' },
+    ])
+    expect((await tick(engine, { shard, nowMs: SOME_TIME_MS + 30_000 })).keysJudged).toBe(0)
   })
 
   test('tells of a key that has gone silent, but not while no key at all is in use', async () => {

@@ -27,6 +27,7 @@ export interface ApiOptions {
   readonly checks?: HttpServerParts['checks']
   readonly tokens?: readonly string[]
   readonly settingsFor?: NonNullable<ApiParts['settingsFor']>
+  readonly priorFor?: NonNullable<ApiParts['priorFor']>
   readonly clock?: ManualClock
   readonly withoutApi?: boolean
 }
@@ -101,6 +102,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
           backlogMax: options.backlogMax ?? 1_000,
           hashKey: HASH_KEY,
           ...(options.settingsFor === undefined ? {} : { settingsFor: options.settingsFor }),
+          ...(options.priorFor === undefined ? {} : { priorFor: options.priorFor }),
           linkKey: LINK_KEY,
           channels: options.channels ?? (() => []),
           channelStates: options.channelStates ?? unused<ChannelStateStore>(),

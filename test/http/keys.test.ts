@@ -4,13 +4,14 @@ import { ManualClock, systemClock } from '../../src/clock.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import { settingsFor } from '../../src/config/overrides.ts'
 import { learnHour } from '../../src/detect/learn-hour.ts'
+import { priorFor, priorsOf } from '../../src/detect/prior.ts'
 import { emptyProfile } from '../../src/detect/profile.ts'
 import { type Database, openDatabase } from '../../src/store/postgres/database.ts'
 import { createEngineStore } from '../../src/store/postgres/engine-store.ts'
 import { createOperatorStore } from '../../src/store/postgres/operator-store.ts'
 import { createRevocationStore } from '../../src/store/postgres/revocation-store.ts'
 import { createUsageWriter } from '../../src/store/postgres/usage-writer.ts'
-import { HOUR_MS } from '../../src/usage/duration.ts'
+import { DAY_MS, HOUR_MS } from '../../src/usage/duration.ts'
 import { bucketStart, totalsOf } from '../../src/usage/rollup.ts'
 import { hashSecret } from '../../src/usage/secret-key-id.ts'
 import { enrichedEvent } from '../harness/builders.ts'
@@ -104,6 +105,39 @@ describe('GET /keys/{key_id}', () => {
       tail_scale: 2,
     })
     expect(of('key_age')).toMatchObject({ state: 'off' })
+  })
+
+  test('says of a key without a history by the habit of how many keys it is judged', async () => {
+    const habits = Array.from({ length: 14 }, (_, number) => ({
+      keyId: `other-${number}`,
+      teamId: 'team-1',
+      firstSeenMs: nowMs - 30 * DAY_MS,
+      untilMs: nowMs,
+      peakRequests: 10,
+      peakFiveMinutes: 5,
+      peakTokens: 1_000,
+      peakCostNanoUsd: 1e6,
+      peakTokensPerRequest: 100,
+      costNanoUsdPerRequest: 1e5,
+      countries: ['US'],
+      models: ['gpt-4o'],
+      places: [],
+    }))
+    const asked = await startApi({
+      operators: createOperatorStore(database),
+      revocations: createRevocationStore(database),
+      clock: new ManualClock(nowMs),
+      settingsFor: settingsFor(parseConfig('version: 1', 'alerts.yaml', {})),
+      priorFor: (key) => Promise.resolve(priorFor(priorsOf(habits, nowMs), key)),
+    })
+    const { json } = await asked.call(`/api/v1/keys/${encodeURIComponent('team/a key?ü')}`)
+    const detectors = json.detectors as Record<string, unknown>[]
+    const of = (name: string) => detectors.find(({ detector }) => detector === name)
+    expect(of('volume_spike')).toMatchObject({
+      state: 'learning',
+      judged_by: { of: 'team', team_id: 'team-1', keys: 14 },
+    })
+    expect(of('unusual_hour')).toMatchObject({ state: 'learning', judged_by: null })
   })
 
   test('has no profile while nothing was learnt', async () => {

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { createEnricher } from '../../src/enrich/enrich-event.ts'
@@ -8,6 +7,7 @@ import { openDatabase } from '../../src/store/postgres/database.ts'
 import { createUsageWriter } from '../../src/store/postgres/usage-writer.ts'
 import type { EnrichedEvent } from '../../src/usage/event.ts'
 import { parseUsageEvent } from '../../src/usage/parse-event.ts'
+import fc from '../harness/fast-check.ts'
 import { testDatabase } from '../harness/database.ts'
 
 const text = (maxLength: number) => fc.string({ minLength: 1, maxLength, unit: 'binary' })

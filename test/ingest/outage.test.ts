@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded/postgres.ts'
 import { openQueues, type Queues } from '../../src/queue/queues.ts'
 import { type Database, openDatabase } from '../../src/store/postgres/database.ts'
 import { migrate } from '../../src/store/postgres/migrate.ts'
 import { usageEvent } from '../harness/builders.ts'
+import { usedDataDirectory } from '../harness/data-directory.ts'
 import { testRedisUrl } from '../harness/redis.ts'
 import { Counts, drained, ingestOn, totalsIn } from './ingest-contract.ts'
 
@@ -19,7 +18,7 @@ let server: EmbeddedPostgres
 const start = async () => startEmbeddedPostgres({ dataDir, durability: 'none' })
 
 beforeAll(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'kh-test-outage-'))
+  dataDir = usedDataDirectory()
   server = await start()
   await migrate(server.url())
 })

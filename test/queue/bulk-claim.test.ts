@@ -11,13 +11,26 @@ import { testDatabase } from '../harness/database.ts'
 import { testRedisUrl } from '../harness/redis.ts'
 
 const LIMIT = { jobs: 100, bytes: 1_000_000 }
-/** Options that BullMQ must act on when the job ends or fails, or that change when it runs. */
+/** Options that BullMQ must act on when the job is complete, or that change when it runs. */
 const OPTIONS_OF_THEIR_OWN: readonly JobsOptions[] = [
-  { attempts: 3 },
-  { removeOnComplete: true },
-  { removeOnFail: 5 },
-  { priority: 2 },
+  { removeOnComplete: false },
+  { removeOnComplete: 100 },
+  { removeOnComplete: { age: 3_600 } },
+  { removeOnComplete: { age: 3_600, count: 1_000 } },
+  { attempts: 3, priority: 2 },
   { deduplication: { id: 'once' } },
+  { keepLogs: 5 },
+]
+/** Options that gateways set as a habit, and that a job which is stored and removed honours by itself. */
+const OPTIONS_OF_HABIT: readonly JobsOptions[] = [
+  { attempts: 3 },
+  { attempts: 3, backoff: { type: 'exponential', delay: 1_000 } },
+  { removeOnComplete: true },
+  { removeOnComplete: 0 },
+  { removeOnComplete: { count: 0 } },
+  { removeOnFail: true },
+  { removeOnFail: { age: 86_400 } },
+  { jobId: 'named', attempts: 5, backoff: 500, removeOnComplete: true, removeOnFail: 1_000 },
 ]
 
 /** A queue as a gateway opens it, and the claim on it. */
@@ -73,6 +86,17 @@ function claimContract(
       expect((await setting.take()).data).toEqual(['named'])
     })
 
+    test.each(OPTIONS_OF_HABIT)('takes a job with %j like any other', async (options) => {
+      await setting.gateway.add('job', 'usual', options)
+      expect(await setting.take()).toEqual({ data: ['usual'], ordinaryAhead: false })
+      expect(await setting.gateway.getJobCounts('waiting', 'active', 'completed', 'failed')).toEqual({
+        waiting: 0,
+        active: 0,
+        completed: 0,
+        failed: 0,
+      })
+    })
+
     test.each(OPTIONS_OF_THEIR_OWN)('leaves a job with %j to BullMQ', async (options) => {
       await setting.gateway.add('job', 'special', options)
       expect((await setting.take()).data).toEqual([])
@@ -82,7 +106,7 @@ function claimContract(
     test('says when it left jobs to BullMQ', async () => {
       await setting.gateway.addBulk([
         { name: 'job', data: 1 },
-        { name: 'job', data: 2, opts: { attempts: 3 } },
+        { name: 'job', data: 2, opts: { removeOnComplete: 3 } },
       ])
       expect(await setting.take()).toEqual({ data: [1], ordinaryAhead: true })
     })

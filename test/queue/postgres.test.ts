@@ -1,14 +1,13 @@
 import { createPostgresBackend, Queue } from 'bullmq'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { describe, expect, inject, test } from 'vitest'
 import { startEmbeddedPostgres } from '../../src/embedded/postgres.ts'
 import { EVENT_QUEUE, openQueues } from '../../src/queue/queues.ts'
 import { Arrivals } from '../harness/arrivals.ts'
+import { usedDataDirectory } from '../harness/data-directory.ts'
 import { testDatabase } from '../harness/database.ts'
 import { withDatabase } from '../harness/database-url.ts'
 import { freePort } from '../harness/redis-server.ts'
@@ -18,7 +17,7 @@ import { queueContract } from './queue-contract.ts'
 queueContract('postgres', async () => ({ databaseUrl: await testDatabase() }))
 
 outageContract('postgres', async () => {
-  const dataDir = mkdtempSync(join(tmpdir(), `kh-test-${process.pid}-`))
+  const dataDir = usedDataDirectory()
   let server = await startEmbeddedPostgres({ dataDir, durability: 'none' })
   return {
     options: { databaseUrl: server.url() },

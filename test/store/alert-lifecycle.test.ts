@@ -357,7 +357,7 @@ describe('an alert', () => {
   })
 
   test('complaint 2: judged by four replicas at once is one alert and one message', async () => {
-    await Promise.all([1, 2, 3, 4].map(() => tick(0, [finding()])))
+    await Promise.all([1, 2, 3, 4].map(async () => tick(0, [finding()])))
     expect(await statuses()).toEqual(['firing'])
     expect(await outbox()).toEqual(['0 alert.opened chat'])
   })

@@ -39,7 +39,7 @@ const deliveries = () =>
 test('eight ticks at once open one alert, one incident and one message per channel', async () => {
   const replicas = Array.from({ length: 8 }, () => openDatabase(url, { connectionsMax: 1 }))
   const outcomes = await Promise.all(
-    replicas.map((replica) =>
+    replicas.map(async (replica) =>
       createEngineStore(replica).commit(decisions([finding({ severity: 'critical' })]), planAt(NOW)),
     ),
   )

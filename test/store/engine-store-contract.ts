@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest'
+import type { KeyHabit } from '../../src/detect/key-habit.ts'
 import { emptyProfile, type Profile } from '../../src/detect/profile.ts'
 import { learnHour } from '../../src/detect/learn-hour.ts'
 import { silentFromMs } from '../../src/detect/silence.ts'
 import type { EngineStore, KeyHour } from '../../src/store/engine-store.ts'
 import { HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
 import type { EnrichedEvent } from '../../src/usage/event.ts'
-import { sumRollups } from '../../src/usage/key-usage.ts'
+import { sumRollups, type KeyUsage } from '../../src/usage/key-usage.ts'
 import { NO_USAGE } from '../../src/usage/rollup.ts'
 import { SOURCES_MAX } from '../../src/usage/source.ts'
 import { enrichedEvent, SOME_TIME_MS } from '../harness/builders.ts'
@@ -38,6 +39,9 @@ function emptyProfileAt(keyId: string): Profile {
 /** What the engine relies on; every store must pass. `open` gives an empty store. */
 export function engineStoreContract(name: string, open: () => Promise<EngineStoreFixture>): void {
   const active = { activeSinceMs: NOW - 5 * MINUTE_MS, nowMs: NOW }
+  /** What the next tick has to judge; it does not judge it. */
+  const lookAt = async (store: EngineStore, shard = WHOLE): Promise<readonly KeyUsage[]> =>
+    (await store.look(shard, active, {})).usages
 
   describe(`${name} as engine store: usage`, () => {
     test('an event that is delivered twice counts once', async () => {
@@ -45,7 +49,7 @@ export function engineStoreContract(name: string, open: () => Promise<EngineStor
       const event = enrichedEvent()
       await add([event, event])
       await add([event])
-      const [usage] = await store.activeUsage(WHOLE, active)
+      const [usage] = await lookAt(store)
       expect(sumRollups(usage?.rollups ?? []).requests).toBe(1)
     })
 
@@ -58,7 +62,7 @@ export function engineStoreContract(name: string, open: () => Promise<EngineStor
         enrichedEvent({ timestampMs: NOW - 61_500, model: 'gpt-4o' }),
         enrichedEvent({ timestampMs: NOW - 61_000, inputTokens: 5, costNanoUsd: undefined }),
       ])
-      const [usage] = await store.activeUsage(WHOLE, active)
+      const [usage] = await lookAt(store)
       const cells = usage?.rollups.map((r) => [
         (r.bucketMs - NOW) / MINUTE_MS,
         r.model,
@@ -77,7 +81,7 @@ export function engineStoreContract(name: string, open: () => Promise<EngineStor
     test('a refused call counts as refused and brings no tokens', async () => {
       const { store, add } = await open()
       await add([enrichedEvent({ statusCode: 429, costNanoUsd: undefined }), enrichedEvent()])
-      const [usage] = await store.activeUsage(WHOLE, active)
+      const [usage] = await lookAt(store)
       expect(sumRollups(usage?.rollups ?? [])).toMatchObject({
         requests: 2,
         refused: 1,
@@ -102,7 +106,7 @@ export function engineStoreContract(name: string, open: () => Promise<EngineStor
       // Later and earlier parts of the same bucket, of a batch of their own.
       await add([enrichedEvent({ ...london, timestampMs: NOW - 600_000, costNanoUsd: undefined })])
       await add([enrichedEvent({ ...london, timestampMs: NOW - 2 })])
-      const [usage] = await store.activeUsage(WHOLE, active)
+      const [usage] = await lookAt(store)
       const once = { keyId: 'key-1', requests: 1, refused: 0, inputTokens: 1_000, outputTokens: 200 }
       const at = (bucket: number, first: number, last: number) => ({
         bucketMs: NOW + bucket * MINUTE_MS,
@@ -143,7 +147,7 @@ export function engineStoreContract(name: string, open: () => Promise<EngineStor
       const event = enrichedEvent({ timestampMs: NOW - 1 })
       await add([event, event])
       await add([event])
-      const [usage] = await store.activeUsage(WHOLE, active)
+      const [usage] = await lookAt(store)
       expect(usage?.sources.map((source) => source.requests)).toEqual([1])
     })
 
@@ -166,27 +170,30 @@ export function engineStoreContract(name: string, open: () => Promise<EngineStor
       const given = Array.from({ length: SOURCES_MAX + 20 }, (_, n) => n)
         .filter((n) => n < SOURCES_MAX - 20 || n >= SOURCES_MAX)
         .map(address)
-      const [usage] = await store.activeUsage(WHOLE, active)
+      const [usage] = await lookAt(store)
       expect(usage?.sources.map((source) => source.address)).toEqual(given)
       expect(sumRollups(usage?.rollups ?? []).requests).toBe(SOURCES_MAX + 40)
       const [hour] = await store.unlearntHours(WHOLE, { beforeMs: NOW + HOUR_MS, limit: 10 })
       expect(hour?.sources.map((source) => source.address)).toEqual(given)
     })
 
-    test('usage that comes late is there at the first call after it came, unless it is older than two hours', async () => {
+    test('usage that comes late is given once, after it came, unless it is older than two hours', async () => {
       const { store, add } = await open()
       await add([enrichedEvent({ keyId: 'busy', timestampMs: NOW - MINUTE_MS })])
-      const activeKeys = async (): Promise<string[]> =>
-        (await store.activeUsage(WHOLE, active)).map(({ key }) => key.keyId)
-      expect(await activeKeys()).toEqual(['busy'])
+      const given = async (): Promise<string[]> => {
+        const { usages, judged } = await store.look(WHOLE, active, {})
+        judged()
+        return usages.map(({ key }) => key.keyId)
+      }
+      expect(await given()).toEqual(['busy'])
       await add([
         enrichedEvent({ keyId: 'late', timestampMs: NOW - 100 * MINUTE_MS }),
         enrichedEvent({ keyId: 'too-late', timestampMs: NOW - 3 * HOUR_MS }),
       ])
-      expect((await activeKeys()).toSorted()).toEqual(['busy', 'late'])
-      expect(await activeKeys()).toEqual(['busy'])
+      expect(await given()).toEqual(['late'])
+      expect(await given()).toEqual([])
       await add([enrichedEvent({ keyId: 'late', timestampMs: NOW - 100 * MINUTE_MS })])
-      expect((await activeKeys()).toSorted()).toEqual(['busy', 'late'])
+      expect(await given()).toEqual(['late'])
     })
 
     test('a key is active with usage since the instant, and then comes with the last two hours', async () => {
@@ -198,7 +205,7 @@ export function engineStoreContract(name: string, open: () => Promise<EngineStor
         enrichedEvent({ keyId: 'busy', timestampMs: NOW + 2 * MINUTE_MS }),
         enrichedEvent({ keyId: 'quiet', timestampMs: NOW - 6 * MINUTE_MS }),
       ])
-      const usages = await store.activeUsage(WHOLE, active)
+      const usages = await lookAt(store)
       expect(usages.map((usage) => usage.key.keyId)).toEqual(['busy'])
       expect(usages[0]?.rollups.map((rollup) => rollup.bucketMs)).toEqual([
         NOW - 2 * HOUR_MS,
@@ -216,7 +223,7 @@ export function engineStoreContract(name: string, open: () => Promise<EngineStor
       await add([at(-60_000, 'red')])
       await add([at(-50_000, 'blue')])
       await add([at(-40_000, undefined)])
-      const [usage] = await store.activeUsage(WHOLE, active)
+      const [usage] = await lookAt(store)
       expect(usage?.key).toEqual({ keyId: 'key-1', teamId: 'blue', environment: undefined })
     })
 
@@ -224,9 +231,7 @@ export function engineStoreContract(name: string, open: () => Promise<EngineStor
       const { store, add } = await open()
       const keyIds = Array.from({ length: 40 }, (_, n) => `key-${n}`)
       await add(keyIds.map((keyId) => enrichedEvent({ keyId, timestampMs: NOW - 1 })))
-      const shards = await Promise.all(
-        [0, 1, 2].map((index) => store.activeUsage({ index, count: 3 }, active)),
-      )
+      const shards = await Promise.all([0, 1, 2].map((index) => lookAt(store, { index, count: 3 })))
       expect(shards.flatMap((usages) => usages.map((usage) => usage.key.keyId)).toSorted()).toEqual(
         keyIds.toSorted(),
       )
@@ -269,6 +274,27 @@ export function engineStoreContract(name: string, open: () => Promise<EngineStor
       expect(new Set(cells?.map(String))).toEqual(new Set(['0,gpt-4o,1,0', '0,gpt-4o-mini,5,1']))
       await learn(store, hours)
       expect(await store.unlearntHours(WHOLE, { beforeMs: NOW, limit: 10 })).toEqual([])
+    })
+
+    test('a closed hour comes with its largest mean size of a minute, a model and a country, of what was answered', async () => {
+      const { store, add } = await open()
+      await add([
+        enrichedEvent({ timestampMs: HOUR + 4 * MINUTE_MS, inputTokens: 9_000, outputTokens: 1_000 }),
+        enrichedEvent({ timestampMs: HOUR + 4 * MINUTE_MS + 9, inputTokens: 900, outputTokens: 100 }),
+        enrichedEvent({
+          timestampMs: HOUR + 4 * MINUTE_MS,
+          model: 'gpt-4o',
+          inputTokens: 5_000,
+          outputTokens: 2_000,
+        }),
+        enrichedEvent({ timestampMs: HOUR + 7 * MINUTE_MS, inputTokens: 99_000, statusCode: 500 }),
+        enrichedEvent({ keyId: 'key-2', timestampMs: HOUR, inputTokens: 99_000, statusCode: 500 }),
+      ])
+      const hours = await store.unlearntHours(WHOLE, { beforeMs: NOW, limit: 10 })
+      expect(hours.map(({ key, largestTokensPerRequest }) => [key.keyId, largestTokensPerRequest])).toEqual([
+        ['key-1', 7_000],
+        ['key-2', 0],
+      ])
     })
 
     test('a closed hour comes with its addresses, each summed to the hour', async () => {
@@ -386,6 +412,53 @@ export function engineStoreContract(name: string, open: () => Promise<EngineStor
       await store.commit(decisions([], { at: -MINUTE_MS, resolved: [before?.id ?? ''] }), plan)
       const hours = await store.unlearntHours(WHOLE, { beforeMs: NOW + HOUR_MS, limit: 10 })
       expect(hours.filter((hour) => hour.suspect).map((hour) => hour.key.keyId)).toEqual(['warned'])
+    })
+  })
+
+  describe(`${name} as engine store: what keys tell of their fleet`, () => {
+    const all = { sinceMs: NOW - 24 * HOUR_MS, limit: 10 }
+    const habit = (keyId: string, more: Partial<KeyHabit> = {}): KeyHabit => ({
+      keyId,
+      teamId: 'web',
+      firstSeenMs: NOW - 14 * 24 * HOUR_MS,
+      untilMs: NOW,
+      peakRequests: 120.5,
+      peakFiveMinutes: 30,
+      peakTokens: 1e9,
+      peakCostNanoUsd: 2 ** 52,
+      peakTokensPerRequest: 1_200.25,
+      costNanoUsdPerRequest: 0,
+      countries: ['US', 'CA'],
+      models: ['gpt-4o', 'a "model" of an attacker'],
+      places: [{ latitude: 51.5, longitude: -0.1 }],
+      ...more,
+    })
+
+    test('comes back as it was stored, in order of key, of one without a team too', async () => {
+      const { store } = await open()
+      const told = [habit('key-1', { teamId: undefined }), habit('key-2')]
+      await store.saveHabits(told.toReversed())
+      expect(await store.habits(all)).toEqual(told)
+      expect(await store.habits({ ...all, limit: 1 })).toEqual(told.slice(0, 1))
+    })
+
+    test('of each key the newest stays, however often and in which order it is stored', async () => {
+      const { store } = await open()
+      const newer = habit('key-1', { peakRequests: 7 })
+      await store.saveHabits([newer])
+      await store.saveHabits([habit('key-1', { untilMs: NOW - HOUR_MS })])
+      await store.saveHabits([newer])
+      expect(await store.habits(all)).toEqual([newer])
+    })
+
+    test('what is older than asked for is left out, and nothing is stored of nothing', async () => {
+      const { store } = await open()
+      await store.saveHabits([])
+      await store.saveHabits([
+        habit('key-1', { untilMs: all.sinceMs - 1 }),
+        habit('key-2', { untilMs: all.sinceMs }),
+      ])
+      expect((await store.habits(all)).map(({ keyId }) => keyId)).toEqual(['key-2'])
     })
   })
 

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
 import type { EngineStore } from '../../src/store/engine-store.ts'
@@ -8,6 +7,7 @@ import { createEngineStore } from '../../src/store/postgres/engine-store.ts'
 import { createUsageWriter } from '../../src/store/postgres/usage-writer.ts'
 import { HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
 import type { Rollup } from '../../src/usage/rollup.ts'
+import fc from '../harness/fast-check.ts'
 import { enrichedEvent, SOME_TIME_MS } from '../harness/builders.ts'
 import { testDatabase } from '../harness/database.ts'
 import { engineStoreContract } from './engine-store-contract.ts'
@@ -86,9 +86,9 @@ const someUsage = fc
 async function tellOf(store: EngineStore, keyId: string): Promise<unknown> {
   const whole = { index: 0, count: 1 }
   const range = { activeSinceMs: SOME_TIME_MS - 30 * MINUTE_MS, nowMs: SOME_TIME_MS }
-  const usages = await store.activeUsage(whole, range)
+  const { usages } = await store.look(whole, range, {})
   const hours = await store.unlearntHours(whole, { beforeMs: SOME_TIME_MS + HOUR_MS, limit: 1_000 })
-  return [...usages, ...hours]
+  return [...usages.map(({ key, rollups, sources }) => ({ key, rollups, sources })), ...hours]
     .filter(({ key }) => key.keyId === keyId)
     .map((each) => ({ ...each, rollups: each.rollups.toSorted(byCell) }))
 }

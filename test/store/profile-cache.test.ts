@@ -2,6 +2,7 @@ import { afterAll, expect, test } from 'vitest'
 import { emptyProfile, type Profile } from '../../src/detect/profile.ts'
 import { openDatabase } from '../../src/store/postgres/database.ts'
 import { createEngineStore } from '../../src/store/postgres/engine-store.ts'
+import { ProfileCache } from '../../src/store/postgres/profile-cache.ts'
 import { HOUR_MS } from '../../src/usage/duration.ts'
 import { SOME_TIME_MS } from '../harness/builders.ts'
 import { testDatabase } from '../harness/database.ts'
@@ -42,4 +43,20 @@ test('a key whose profile was deleted has none, and one that is learnt anew to t
   const anew = { ...profile('key-5', 1), events: 77 }
   await store.saveProfiles([anew])
   expect(await store.profiles(['key-5'])).toEqual(new Map([['key-5', anew]]))
+})
+
+test('of more profiles than are kept as they are, those put aside come back the same, and as others have changed them', async () => {
+  const store = createEngineStore(db)
+  const keyIds = Array.from({ length: 7 }, (_, n) => `many-${n}`)
+  const saved = keyIds.map((keyId, n) => profile(keyId, n + 1))
+  await store.saveProfiles(saved)
+  const cache = new ProfileCache({ kept: 2 })
+  const all = new Map(saved.map((each) => [each.keyId, each]))
+  for (let turn = 0; turn < 3; turn += 1) expect(await cache.read(db, keyIds)).toEqual(all)
+  const changed = profile('many-1', 50)
+  await store.saveProfiles([changed])
+  await db.deleteFrom('profile').where('key_id', '=', 'many-2').execute()
+  all.delete('many-2')
+  for (let turn = 0; turn < 2; turn += 1)
+    expect(await cache.read(db, keyIds)).toEqual(new Map([...all, ['many-1', changed]]))
 })

@@ -26,12 +26,14 @@ afterAll(async () => db.destroy())
 
 describe('the recent usage of one key', () => {
   test('is what a tick sees of it, cell by cell', async () => {
-    const active = await createEngineStore(db).activeUsage(
+    const { usages } = await createEngineStore(db).look(
       { index: 0, count: 1 },
       { activeSinceMs: nowMs - 5 * MINUTE_MS, nowMs },
+      {},
     )
-    expect(active).toHaveLength(2)
-    for (const usage of active) expect(await recentUsageOf(db, usage.key, nowMs)).toEqual(usage)
+    expect(usages).toHaveLength(2)
+    for (const { key, rollups, sources } of usages)
+      expect(await recentUsageOf(db, key, nowMs)).toEqual({ key, rollups, sources })
   })
 
   test('is known of a key that is not active now, and empty for one that is not known', async () => {

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
 import { emptyProfile } from '../../src/detect/profile.ts'
 import { openDatabase, type Database } from '../../src/store/postgres/database.ts'
@@ -124,6 +124,7 @@ test('one replica does it while the others leave it alone', async () => {
 
 test('a partition that somebody reads is dropped the next time, and events are stored meanwhile', async () => {
   const writer = createUsageWriter(db, new ManualClock(NOW))
+  await runRetention(db, SETTINGS, NOW) // makes the partitions to come
   const old = enrichedEvent({ timestampMs: NOW - 40 * DAY_MS })
   await writer.write({ events: [old], rejected: [] })
   const reader = openDatabase(url, { connectionsMax: 1 })
@@ -134,5 +135,29 @@ test('a partition that somebody reads is dropped the next time, and events are s
     expect(await writer.write({ events: [enrichedEvent()], rejected: [] })).toMatchObject({ inserted: 1 })
   })
   expect((await runRetention(db, SETTINGS, NOW))?.partitions).toEqual(['usage_event_20260123'])
+  await reader.destroy()
+})
+
+test('while a partition cannot be dropped, events are stored between the tries', async () => {
+  const writer = createUsageWriter(db, new ManualClock(NOW))
+  await runRetention(db, SETTINGS, NOW) // makes the partitions to come
+  await writer.write({ events: [enrichedEvent({ timestampMs: NOW - 40 * DAY_MS })], rejected: [] })
+  const reader = openDatabase(url, { connectionsMax: 1 })
+  const dropWaits = async () => {
+    const { rows } = await sql`
+      select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock' and query like 'drop table%'`.execute(
+      db,
+    )
+    expect(rows).toHaveLength(1)
+  }
+  await reader.transaction().execute(async (trx) => {
+    await trx.selectFrom('usage_event').select('ts').execute()
+    const retention = runRetention(db, SETTINGS, NOW)
+    await vi.waitFor(dropWaits, { interval: 10 })
+    expect(await writer.write({ events: [enrichedEvent()], rejected: [] })).toMatchObject({ inserted: 1 })
+    await vi.waitFor(dropWaits, { interval: 10 })
+    expect((await retention)?.partitions).toEqual([])
+  })
   await reader.destroy()
 })

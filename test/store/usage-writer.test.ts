@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import { sql } from 'kysely'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
 import { openDatabase, type Database } from '../../src/store/postgres/database.ts'
+import { insertUsage } from '../../src/store/postgres/insert-usage.ts'
 import { toRollup, toSource } from '../../src/store/postgres/key-row.ts'
 import { createUsageWriter } from '../../src/store/postgres/usage-writer.ts'
 import { StoreUnavailableError, type UsageWriter } from '../../src/store/usage-store.ts'
@@ -10,6 +10,7 @@ import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
 import type { EnrichedEvent } from '../../src/usage/event.ts'
 import { addTotals, bucketStart, NO_USAGE, totalsOf, type Rollup } from '../../src/usage/rollup.ts'
 import { addSource, sourceOf, type SourceUsage } from '../../src/usage/source.ts'
+import fc from '../harness/fast-check.ts'
 import { enrichedEvent, SOME_TIME_MS } from '../harness/builders.ts'
 import { testDatabase } from '../harness/database.ts'
 
@@ -303,6 +304,38 @@ describe('many writers', () => {
     const traced = (await Promise.all(keyIds.map(sourcesOf))).flat()
     expect(traced).toHaveLength(50 * 4)
     expect(traced.every(({ requests }) => requests === 4 * 8)).toBe(true)
+  })
+
+  test('that store one id at the same moment count it once: the second waits, and takes its jobs anew', async () => {
+    const keyId = freshKey()
+    const [contested, own] = [enrichedEvent({ keyId }), enrichedEvent({ keyId })]
+    const other = openDatabase(url)
+    const stored = Promise.withResolvers<void>()
+    const mayCommit = Promise.withResolvers<void>()
+    const first = other.transaction().execute(async (trx) => {
+      await insertUsage(trx, { events: [contested], news: { keys: [], hours: [] } })
+      stored.resolve()
+      await mayCommit.promise
+    })
+    await stored.promise
+    let taken = 0
+    const second = writer.writeTaken?.(async () => {
+      taken += 1
+      return { events: [contested, own], rejected: [] }
+    })
+    await vi.waitFor(async () => {
+      const { rows } = await sql`
+        select from pg_stat_activity where datname = current_database() and wait_event = 'transactionid'`.execute(
+        db,
+      )
+      expect(rows).toHaveLength(1)
+    })
+    mayCommit.resolve()
+    await first
+    expect(await second).toEqual({ inserted: 1, duplicates: 1 })
+    expect(taken).toBe(2)
+    expect((await rollupsOf(keyId)).map(({ requests }) => requests)).toEqual([2])
+    await other.destroy()
   })
 
   test('make the partition of a new day together', async () => {

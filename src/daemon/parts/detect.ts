@@ -14,6 +14,9 @@ import { startResponse } from './response.ts'
 /** Once an hour, at a minute at which little else begins. Most runs find nothing to do. */
 const RETENTION_SCHEDULE = '17 * * * *'
 
+/** Key-hours, some 0.2 s. By ticks of ten seconds 10,000 keys are learnt in a quarter of an hour, 100,000 in forty minutes. */
+export const LEARN_PER_TICK = 100
+
 /** The role `detect`: ticks, decisions about keys and calls to the gateway, and the daily clearing out. */
 export function startDetect(context: PartContext): Part {
   const { session, live, clock, log, metrics } = context
@@ -54,7 +57,10 @@ function engineOf({
   log,
   metrics,
   watch,
-}: PartContext): Pick<TickEngine, 'store' | 'standings' | 'detectors' | 'isBlind' | 'onDetectorError'> {
+}: PartContext): Pick<
+  TickEngine,
+  'store' | 'standings' | 'detectors' | 'isBlind' | 'learnPerTick' | 'onDetectorError'
+> {
   return {
     store: createEngineStore(
       session.database,
@@ -63,6 +69,7 @@ function engineOf({
     standings: (nowMs) => keyStandings(session.database, nowMs),
     detectors: watch.detectors,
     isBlind: () => watch.isBlind(),
+    learnPerTick: LEARN_PER_TICK,
     onDetectorError: ({ detector, keyId, error }) => {
       metrics.engine.detectorFailed(detector)
       log.error(

@@ -1,5 +1,9 @@
+import { priorFor } from '../../detect/prior.ts'
+import { priorsAt } from '../../engine/priors.ts'
 import { startHttpServer, type ApiParts } from '../../http/server.ts'
+import type { EngineStore } from '../../store/engine-store.ts'
 import { pingDatabase } from '../../store/postgres/database.ts'
+import { readHabits } from '../../store/postgres/key-habits.ts'
 import { keyHashSecret } from '../../store/postgres/key-hash-secret.ts'
 import { linkKey } from '../../store/postgres/link-key.ts'
 import { apiTokens } from '../api-tokens.ts'
@@ -42,11 +46,12 @@ export async function startHttp(context: PartContext, role: 'api' | undefined): 
   }
 }
 
-async function apiOf({ session, environment, live }: PartContext): Promise<{
+async function apiOf({ session, environment, live, clock }: PartContext): Promise<{
   readonly parts: ApiParts
   readonly tokenFile: string | undefined
 }> {
   const { backends, database, operators, revocations, silences, channelStates } = session
+  const habits = { habits: (range: Parameters<EngineStore['habits']>[0]) => readHabits(database, range) }
   const { tokens, file } = await apiTokens(environment.apiTokens, backends.dataDir)
   return {
     parts: {
@@ -63,6 +68,7 @@ async function apiOf({ session, environment, live }: PartContext): Promise<{
       backlogMax: BACKLOG_MAX,
       hashKey: await keyHashSecret(database),
       settingsFor: (key) => live.tick.settingsFor(key),
+      priorFor: async (key) => priorFor(await priorsAt(habits, clock.nowMs()), key),
     },
     tokenFile: file,
   }

@@ -2,12 +2,13 @@ import type { Rollup } from '../../usage/rollup.ts'
 import type { UsageDigest } from '../../usage/usage-digest.ts'
 import type { Detection, DetectorSettings } from '../detector.ts'
 import type { DetectorName, Finding } from '../finding.ts'
-import { historyOf, isLearning, type KnownValue } from '../profile.ts'
+import { historyOf, isLearning, type KnownValue, type Profile } from '../profile.ts'
 import { byUse, knownShares, newsOf, noveltiesMet, newsWindow, noveltyRate, type News } from '../novelty.ts'
 import { habitRate, scoreOfRate } from '../score.ts'
 import { counted, listed } from '../sentence.ts'
 import { severityOf } from '../settings.ts'
 import { check, type Trace } from '../trace.ts'
+import { newKeyValues } from './new-key-values.ts'
 
 export interface FirstUseSettings extends DetectorSettings {
   readonly min_history: number
@@ -21,7 +22,7 @@ export interface FirstUseKind {
   readonly metric: 'country' | 'model'
   /** The sentence's middle: `was used from RO` or `used model gpt-5`. */
   readonly phrase: (values: string) => string
-  readonly known: (detection: Detection<FirstUseSettings>) => readonly KnownValue[]
+  readonly knownTo: (profile: Profile) => readonly KnownValue[]
   readonly valueOf: (rollup: Rollup) => string | undefined
   readonly valuesOf: (digest: UsageDigest) => readonly string[] | undefined
   /** More than a first use: left out where nothing makes it more. */
@@ -35,8 +36,8 @@ const NAMED_IN_SUMMARY = 3
 const NAMED_IN_EVIDENCE = 12
 
 /**
- * One finding that lists every value the key uses for the first time, for as long as that first use goes on. Silent
- * while the key is being learnt, and for a key that keeps meeting new values.
+ * One finding that lists every value the key uses for the first time, for as long as that first use goes on. Silent for
+ * a key that keeps meeting new values; one that is being learnt is judged by its team (new-key-values.ts).
  */
 export function firstUse(
   kind: FirstUseKind,
@@ -44,8 +45,8 @@ export function firstUse(
   trace?: Trace,
 ): Finding[] {
   const { profile, settings, nowMs } = detection
-  if (isLearning(profile, settings, nowMs)) return []
-  const known = kind.known(detection)
+  if (isLearning(profile, settings, nowMs)) return newKeyValues(kind, detection, trace)
+  const known = kind.knownTo(profile)
   // Not judged before the value itself has a history: a gateway may start to send addresses only today.
   let settledRequests = 0
   for (const entry of known) if (entry.settled) settledRequests += entry.requests

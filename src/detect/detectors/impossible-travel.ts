@@ -5,7 +5,7 @@ import type { Finding } from '../finding.ts'
 import { newPairRate, newPairsMet, newTrips, type Trip } from '../impossible-trips.ts'
 import { historyOf, isLearning, type Profile } from '../profile.ts'
 import { habitRate, scoreOfRate } from '../score.ts'
-import { tripProof, type TripProof } from '../trip-evidence.ts'
+import { keysAtHome, tripProof, type TripProof } from '../trip-evidence.ts'
 import { grouped } from '../sentence.ts'
 import { budgetedSettings, learningSettings, severityOf } from '../settings.ts'
 import { check } from '../trace.ts'
@@ -66,7 +66,7 @@ export const impossibleTravel = defineDetector({
 })
 
 function findingOf(
-  { usage, profile, settings: chosen, nowMs }: Detection<z.output<typeof settings>>,
+  { usage, profile, sites, settings: chosen, nowMs }: Detection<z.output<typeof settings>>,
   trip: Trip & { readonly proof: TripProof | undefined },
   newPerDay: number,
 ): Finding {
@@ -98,6 +98,7 @@ function findingOf(
       distance_km: Math.round(km),
       returned: trip.returned,
       proof: trip.proof ?? null,
+      keys_at_home_there: keysAtHome(sites, trip) ?? null,
       first_seen: new Date(trip.seenMs).toISOString(),
       addresses: away.addresses.slice(0, ADDRESSES_SHOWN),
       requests: away.made,

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { DAY_MS, HOUR_MS } from '../../usage/duration.ts'
+import { digestOf } from '../../usage/usage-digest.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf, isLearning } from '../profile.ts'
@@ -29,11 +30,13 @@ export const keySilent = defineDetector({
     const { usage, profile, settings: chosen, nowMs } = detection
     if (isLearning(profile, chosen, nowMs)) return []
     const { lastMs } = profile.use
-    const isQuiet = check(
-      trace,
-      !usage.rollups.some(({ bucketMs, requests, refused }) => bucketMs >= lastMs && requests > refused),
-      () => ({ kind: 'unusual', what: 'used since the last hour learnt', observed: true, needed: 'no use' }),
-    )
+    const since = digestOf(usage, nowMs).since(lastMs)
+    const isQuiet = check(trace, since.requests <= since.refused, () => ({
+      kind: 'unusual',
+      what: 'used since the last hour learnt',
+      observed: true,
+      needed: 'no use',
+    }))
     if (!isQuiet) return []
     const fromMs = silentFromMs(profile)
     const hasHabit = check(trace, fromMs !== undefined, () => ({

@@ -5,7 +5,7 @@ import { bucketStart } from '../../usage/rollup.ts'
 import { digestOf } from '../../usage/usage-digest.ts'
 import { defineDetector, type Detection, type DetectorSettings } from '../detector.ts'
 import type { Finding } from '../finding.ts'
-import { knownShares, noveltiesMet, noveltyRate } from '../novelty.ts'
+import { areSettled, knownShares, noveltiesMet, noveltyRate } from '../novelty.ts'
 import { historyOf, isLearning, type KnownValue, type Profile } from '../profile.ts'
 import { habitRate, scoreOfRate } from '../score.ts'
 import { counted, durationInWords, listed } from '../sentence.ts'
@@ -93,7 +93,8 @@ function newModels(
   const isOld = (model: string): boolean =>
     isKnown(profile.models, model, fromHourMs) || isKnown(profile.refusals.models, model, fromHourMs)
   // Nearly always all models are old, and then this is all that is done.
-  if (digestOf(usage, nowMs).models?.every(isOld) === true) return NO_TRIES
+  const { models } = digestOf(usage, nowMs)
+  if (models !== undefined && (areSettled(models, profile.models) || models.every(isOld))) return NO_TRIES
   const tries = new Map<string, Tried>()
   for (const { model, requests, refused } of rollupsWithin(usage, windowMs, nowMs)) {
     if (requests <= 0 || isOld(model)) continue

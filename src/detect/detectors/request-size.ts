@@ -3,7 +3,7 @@ import { HOUR_MS, MINUTE_MS } from '../../usage/duration.ts'
 import { breakdownOf } from '../breakdown.ts'
 import type { Detection, DetectorSettings } from '../detector.ts'
 import type { Finding } from '../finding.ts'
-import { historyOf } from '../profile.ts'
+import { historyOf, type Profile } from '../profile.ts'
 import { bucketStart, type Rollup } from '../../usage/rollup.ts'
 import { beyondPeakRate, scoreOfRate } from '../score.ts'
 import { counted, dollars, durationInWords, grouped } from '../sentence.ts'
@@ -22,7 +22,17 @@ const WINDOWS_MS = [10 * MINUTE_MS, HOUR_MS, 2 * HOUR_MS]
 const RATIO_MIN = { low: 6, medium: 4, high: 3 } as const
 /** And above the largest mean of an hour, which fades: keys that now and then send long documents. */
 const PEAK_RATIO_MIN = 1.5
+/** So many requests speak by their mean; fewer only by the size of each. */
 const REQUESTS_MIN = 10
+const LARGE_REQUESTS_MIN = 2
+/** More than the largest so many say nothing more, and would cost time and digits. */
+const LARGE_REQUESTS_MAX = 20
+/** Who has made few requests has not shown how large they can be: so many times the usual come by themselves. */
+const LARGEST_PRIOR_RATIO = 4
+/** Large requests come in runs, of one document or one session: of those as large as the largest, so many are followed by another. */
+const RUN_SHARE = 0.2
+/** A run that comes more often than a first country or model of a key, once in 400 days, is not worth telling. */
+const RUNS_PER_DAY_MAX = 1 / 400
 
 interface SizeExcess {
   readonly windowMs: number
@@ -52,41 +62,117 @@ function sizeExcess(
   windowMs: number,
   trace: Trace | undefined,
 ): SizeExcess | undefined {
-  const { tokens, peakTokensPerRequest } = profile.volume
-  const usual = tokens.sum / tokens.requests
+  const { peakTokensPerRequest } = profile.volume
+  const usual = usualSize(profile)
   const { requests, refused, inputTokens, outputTokens, costNanoUsd } = sumWithin(usage, windowMs, nowMs)
   const made = requests - refused
-  const isSome = check(trace, made >= REQUESTS_MIN, () => ({
+  const isSome = check(trace, made >= LARGE_REQUESTS_MIN, () => ({
     kind: 'floor',
     what: `successful requests in ${durationInWords(windowMs)}, for their size`,
     observed: made,
-    needed: `at least ${REQUESTS_MIN}`,
+    needed: `at least ${LARGE_REQUESTS_MIN}`,
   }))
   if (!isSome) return undefined
   const sum = inputTokens + outputTokens
   const observed = sum / made
-  // Drawn towards the usual as the peaks are, and without its largest minute: one long document is no abuse.
+  // Drawn towards the usual as the peaks are: few requests say little.
   const mean = (sum + SIZE_PRIOR_REQUESTS * usual) / (made + SIZE_PRIOR_REQUESTS)
   const ratio = RATIO_MIN[settings.sensitivity]
   const least = Math.max(ratio * usual, PEAK_RATIO_MIN * peakTokensPerRequest)
   const isLarge = observed >= ratio * usual && mean >= PEAK_RATIO_MIN * peakTokensPerRequest
   if (!check(trace, isLarge, () => sizeCheck(windowMs, { observed, least }, settings))) return undefined
   const rollups = rollupsWithin(usage, windowMs, nowMs)
-  const withoutLargest = (sum - largestOf(rollups)) / made
-  const isMany = withoutLargest >= (ratio / 2) * usual
-  const rest = { observed: withoutLargest, least: (ratio / 2) * usual }
-  if (!check(trace, isMany, () => sizeCheck(windowMs, rest, settings))) return undefined
-  const days = historyOf(profile, nowMs).days
-  const perDay = beyondPeakRate({ observed: mean, peak: peakTokensPerRequest, days }, PEAK_POWER)
-  return {
-    windowMs,
+  const perDay = Math.min(
+    rateOfMean(profile, { rollups, made, sum, mean }, { ratio, nowMs }),
+    rateOfRun(profile, rollups, { ratio, nowMs }),
+  )
+  const isMany = check(trace, perDay < Infinity, () => ({
+    kind: 'unusual',
+    what: `requests of such a size in ${durationInWords(windowMs)}`,
+    observed: made,
+    needed: `${REQUESTS_MIN} whose mean does not rest on one of them, or ${LARGE_REQUESTS_MIN} of them`,
+  }))
+  return isMany
+    ? { windowMs, rollups, made, observed, usual, costNanoUsd, score: scoreOfRate(perDay) }
+    : undefined
+}
+
+/** How often in a day the key by its habit has an hour of such a mean; Infinity when few requests make it, or one of them. */
+function rateOfMean(
+  profile: Profile,
+  {
     rollups,
     made,
-    observed,
-    usual,
-    costNanoUsd,
-    score: scoreOfRate((FAR_SHARE * perDay * usual) / mean),
+    sum,
+    mean,
+  }: Pick<SizeExcess, 'rollups' | 'made'> & { readonly sum: number; readonly mean: number },
+  { ratio, nowMs }: { readonly ratio: number; readonly nowMs: number },
+): number {
+  const usual = usualSize(profile)
+  const withoutLargest = (sum - largestOf(rollups)) / made
+  if (made < REQUESTS_MIN || withoutLargest < (ratio / 2) * usual) return Infinity
+  const { days } = historyOf(profile, nowMs)
+  const perDay = beyondPeakRate(
+    { observed: mean, peak: profile.volume.peakTokensPerRequest, days },
+    PEAK_POWER,
+  )
+  return (FAR_SHARE * perDay * usual) / mean
+}
+
+/**
+ * How often in a day the key by its habit makes as many requests as large as these: the rarest of "two of this size or
+ * more", "three of that" and so on. Infinity when there are no two, when the largest that the key has made is not known, and
+ * for what comes more often than RUNS_PER_DAY_MAX.
+ */
+function rateOfRun(
+  profile: Profile,
+  rollups: readonly Rollup[],
+  { ratio, nowMs }: { readonly ratio: number; readonly nowMs: number },
+): number {
+  const { largestTokensPerRequest } = profile.volume
+  if (largestTokensPerRequest <= 0) return Infinity
+  const usual = usualSize(profile)
+  const peak = Math.max(largestTokensPerRequest, LARGEST_PRIOR_RATIO * usual)
+  const { days } = historyOf(profile, nowMs)
+  const sizes = largestSizes(rollups).filter((size) => size >= ratio * usual)
+  let logShares = 0
+  let rarest = Infinity
+  for (const [before, size] of sizes.entries()) {
+    // Of requests as large as the largest, so many are as large as this one; smaller ones come more often than it did.
+    const share = (size / peak) ** -PEAK_POWER
+    logShares += Math.min(0, Math.log(share))
+    if (before + 1 < LARGE_REQUESTS_MIN) continue
+    const runs = (Math.max(1, share) / Math.max(1, days)) * RUN_SHARE ** before
+    rarest = Math.min(rarest, runs * productTail(logShares, before + 1))
   }
+  return rarest <= RUNS_PER_DAY_MAX ? rarest : Infinity
+}
+
+/** The sizes of the LARGE_REQUESTS_MAX largest requests, the largest first, each taken for the mean of its cell. */
+function largestSizes(rollups: readonly Rollup[]): number[] {
+  return rollups
+    .filter(({ requests, refused }) => requests > refused)
+    .flatMap((cell) => {
+      const made = cell.requests - cell.refused
+      return Array<number>(Math.min(made, LARGE_REQUESTS_MAX)).fill(tokensOf(cell) / made)
+    })
+    .toSorted((a, b) => b - a)
+    .slice(0, LARGE_REQUESTS_MAX)
+}
+
+/** The chance that the product of so many uniform numbers is as small as this (Fisher's combined test). */
+function productTail(logProduct: number, count: number): number {
+  let term = 1
+  let sum = 0
+  for (let at = 0; at < count; at += 1) {
+    sum += term
+    term *= -logProduct / (at + 1)
+  }
+  return Math.min(1, Math.exp(logProduct) * sum)
+}
+
+function usualSize({ volume: { tokens } }: Profile): number {
+  return tokens.sum / tokens.requests
 }
 
 function sizeCheck(
@@ -143,8 +229,9 @@ function findingOf(
 }
 
 function largestOf(rollups: readonly Rollup[]): number {
-  return rollups.reduce(
-    (most, { inputTokens, outputTokens }) => Math.max(most, inputTokens + outputTokens),
-    0,
-  )
+  return rollups.reduce((most, cell) => Math.max(most, tokensOf(cell)), 0)
+}
+
+function tokensOf({ inputTokens, outputTokens }: Rollup): number {
+  return inputTokens + outputTokens
 }

@@ -18,7 +18,7 @@ const KIND: FirstUseKind = {
   detector: 'unfamiliar_model',
   metric: 'model',
   phrase: (models) => `used ${models}`,
-  known: ({ profile }) => profile.models,
+  knownTo: ({ models }) => models,
   valueOf: (rollup) => rollup.model,
   valuesOf: (digest) => digest.models,
   isStrong: isProbing,
@@ -28,5 +28,6 @@ export const unfamiliarModel = defineDetector({
   name: 'unfamiliar_model',
   description: 'Use of a model that this key never used.',
   settings,
+  usesPrior: true,
   detect: (detection, trace) => firstUse(KIND, detection, trace),
 })

@@ -17,7 +17,7 @@ const KIND: FirstUseKind = {
   detector: 'unusual_geo',
   metric: 'country',
   phrase: (countries) => `was used from ${countries}`,
-  known: ({ profile }) => profile.countries,
+  knownTo: ({ countries }) => countries,
   // An unknown place is not a new one.
   valueOf: (rollup) => rollup.country,
   valuesOf: (digest) => digest.countries,
@@ -27,5 +27,6 @@ export const unusualGeo = defineDetector({
   name: 'unusual_geo',
   description: 'Use from a country that this key was never used from.',
   settings,
+  usesPrior: true,
   detect: (detection, trace) => firstUse(KIND, detection, trace),
 })

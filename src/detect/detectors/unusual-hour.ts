@@ -5,7 +5,7 @@ import { sumRollups } from '../../usage/key-usage.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { presenceOf, type Presence } from '../presence.ts'
-import { isJourney, quietHours, type UsedHour } from '../quiet-hours.ts'
+import { areBusyHours, isJourney, quietHours, type UsedHour } from '../quiet-hours.ts'
 import { historyOf, isLearning, type Profile } from '../profile.ts'
 import { scoreOfRate } from '../score.ts'
 import { counted, hourInWords } from '../sentence.ts'
@@ -27,7 +27,7 @@ const settings = z.strictObject({
     .min(1)
     .default(4)
     .describe(
-      'Hours with less than so many successful requests are not judged, unless addresses that are new to a key that keeps its addresses make them: then one is enough.',
+      'Hours with less than so many successful requests are not judged, unless addresses that are new to the key make them: then two are enough, and one if the key keeps its addresses.',
     ),
   tail: z
     .number()
@@ -46,9 +46,10 @@ export const unusualHour = defineDetector({
   detect: (detection, trace) => {
     const { profile, settings: chosen, nowMs } = detection
     if (isLearning(profile, chosen, nowMs)) return []
+    // Nearly always its hours are usual ones, and then this is all that is done.
+    if (trace === undefined && areBusyHours(profile, nowMs)) return []
     const presence = presenceOf(profile.week)
     const quiet = quietHours(detection, presence)
-    // Nearly always its hours are usual ones, and then this is all that is done.
     const isQuiet = check(trace, quiet.length > 0, () => ({
       kind: 'unusual',
       what: 'hours in use that are far quieter than a typical hour of use',
@@ -72,7 +73,8 @@ function isUnusual(
   trace: Trace | undefined,
 ): boolean {
   const isKept = isAllStrange(strangers) && newAddressShare(profile, nowMs) <= KEPT_NEW_SHARE
-  const needed = isKept ? 1 : chosen.min_requests
+  const ofStrangers = Math.min(STRANGE_REQUESTS_MIN, chosen.min_requests)
+  const needed = isKept ? 1 : isAllStrange(strangers) ? ofStrangers : chosen.min_requests
   const enough = check(trace, requests >= needed, () => ({
     kind: 'floor',
     what: `successful requests in a quiet hour, ${Math.round(100 * (strangers ?? 0))} % of them by new addresses`,
@@ -165,6 +167,8 @@ function newAddressShare(profile: Profile, nowMs: number): number {
 
 /** When (nearly) all of it does, to a key whose use is so seldom by new addresses, one request is enough. */
 const ALL_STRANGE_SHARE = 0.9
+/** To any other key two: each of them is new and at an odd hour, and one may be a slip. */
+const STRANGE_REQUESTS_MIN = 2
 const KEPT_NEW_SHARE = 0.03
 
 function isAllStrange(strangers: number | undefined): boolean {

@@ -15,6 +15,7 @@ import type { Trace } from '../trace.ts'
 import { volumeExcesses, type Excess } from '../volume-test.ts'
 import { sizeFindings } from './request-size.ts'
 import { sourceFindings } from './new-addresses.ts'
+import { newKeyFindings } from './new-key-volume.ts'
 
 const settings = z.strictObject({
   ...budgetedSettings(),
@@ -58,9 +59,10 @@ export const volumeSpike = defineDetector({
   description:
     'Far more successful requests, tokens or cost than is usual for this key at this hour of the week.',
   settings,
+  usesPrior: true,
   detect: (detection, trace) => {
     const { profile, settings: chosen, nowMs } = detection
-    if (isLearning(profile, chosen, nowMs)) return []
+    if (isLearning(profile, chosen, nowMs)) return newKeyFindings(detection, trace)
     return [
       ...volumeFindings(detection, trace),
       ...sourceFindings(detection, trace),

@@ -3,6 +3,8 @@ import { z } from 'zod'
 import type { Clock } from '../../clock.ts'
 import type { DetectorSettings } from '../../detect/detector.ts'
 import type { DetectorName } from '../../detect/finding.ts'
+import type { Prior } from '../../detect/prior.ts'
+import { emptyProfile, type Profile } from '../../detect/profile.ts'
 import { readiness, readinessToJson } from '../../detect/readiness.ts'
 import { DETECTORS } from '../../detect/registry.ts'
 import type { KeyDetail, OperatorStore } from '../../store/operator-store.ts'
@@ -25,6 +27,8 @@ export interface KeyRoutesParts {
   readonly clock: Clock
   /** The settings of the detectors for a key: what its learning state and its thresholds follow from. Left out: not told. */
   readonly settingsFor?: (key: KeyAttributes) => ReadonlyMap<DetectorName, DetectorSettings>
+  /** What a key is judged by while it is being learnt: the habit of its team or fleet. */
+  readonly priorFor?: (key: KeyAttributes & { readonly firstSeenMs: number }) => Promise<Prior | undefined>
 }
 
 const REASON_MAX = 1_000
@@ -41,7 +45,7 @@ const keyIdText = storableText(256)
 /** One key: what is usual for it, and revoke and restore. */
 export function keyRoutes(
   app: FastifyInstance,
-  { operators, revocations, hashKey, clock, settingsFor }: KeyRoutesParts,
+  { operators, revocations, hashKey, clock, settingsFor, priorFor }: KeyRoutesParts,
 ): void {
   /** Who asks with the secret itself gets the key that is kept under its hash; the secret goes no further. */
   const keyIdOf = (request: FastifyRequest): string => {
@@ -56,11 +60,10 @@ export function keyRoutes(
         revocations.forKey(keyId, REVOCATIONS_SHOWN),
       ])
       if (key === undefined) throw new Problem(404, 'No request was ever seen with this key id.')
-      const { profile } = key
-      const detectors =
-        settingsFor === undefined || profile === undefined
-          ? []
-          : readiness({ profile, nowMs: clock.nowMs() }, DETECTORS, settingsFor(key.key))
+      const profile = key.profile ?? unlearnt(key)
+      const prior = await priorFor?.({ ...key.key, firstSeenMs: profile.firstSeenMs })
+      const judged = { profile, prior, nowMs: clock.nowMs() }
+      const detectors = settingsFor === undefined ? [] : readiness(judged, DETECTORS, settingsFor(key.key))
       return {
         ...keyToJson(key),
         detectors: detectors.map(readinessToJson),
@@ -84,6 +87,11 @@ export function keyRoutes(
   }
   addRoute(app, '/keys/:key_id/revoke', { POST: wish((given) => revocations.requestRevoke(given)) })
   addRoute(app, '/keys/:key_id/restore', { POST: wish((given) => revocations.requestRestore(given)) })
+}
+
+/** Of a key whose first hour is not over yet. */
+function unlearnt({ key, firstSeenAt }: KeyDetail): Profile {
+  return emptyProfile({ keyId: key.keyId, firstSeenMs: firstSeenAt.getTime(), timeZone: 'UTC' })
 }
 
 function keyToJson(detail: KeyDetail): object {

@@ -4,6 +4,8 @@ import { LIMIT_DETECTORS, severityRank, type Finding } from '../../detect/findin
 import { HOUR_MS } from '../../usage/duration.ts'
 import type { TickDecisions, TickOutcome } from '../engine-store.ts'
 
+const NOTHING: TickOutcome = { opened: [], escalated: [], resolved: [] }
+
 /** Alerts and incidents in memory: one open alert per detector, key and scope. */
 export class AlertBook {
   readonly #open = new Map<string, Alert>()
@@ -39,6 +41,7 @@ export class AlertBook {
   }
 
   commit({ nowMs, findings, held = [], resolved }: TickDecisions): TickOutcome {
+    if (findings.length + held.length + resolved.length === 0) return NOTHING
     const at = new Date(nowMs)
     const outcome = { opened: [] as Alert[], escalated: [] as Alert[], resolved: [] as Alert[] }
     for (const { finding, groupKey } of findings) {

@@ -1,12 +1,14 @@
 import type { Alert } from '../../alert/alert.ts'
 import { quietFromMs } from '../../alert/triage.ts'
+import type { KeyHabit } from '../../detect/key-habit.ts'
 import type { Profile } from '../../detect/profile.ts'
 import { silentFromMs } from '../../detect/silence.ts'
 import { HOUR_MS } from '../../usage/duration.ts'
 import type { EnrichedEvent } from '../../usage/event.ts'
-import { RECENT_USAGE_MS, type KeyUsage } from '../../usage/key-usage.ts'
+import type { KeyUsage } from '../../usage/key-usage.ts'
 import { bucketStart } from '../../usage/rollup.ts'
-import type { EngineStore, KeyHour, Shard, TickDecisions, TickOutcome } from '../engine-store.ts'
+import type { EngineStore, KeyHour, Shard, TickDecisions, TickOutcome, UsageLook } from '../engine-store.ts'
+import { Unjudged, type JudgementBasis, type LookRange } from '../unjudged.ts'
 import { AlertBook } from './alert-book.ts'
 import { KeyHistory } from './key-history.ts'
 import { SeenIds } from './seen-ids.ts'
@@ -19,15 +21,13 @@ export class MemoryEngineStore implements EngineStore {
   readonly #keys = new Map<string, KeyHistory>()
   readonly #seen = new SeenIds()
   readonly #alerts = new AlertBook()
+  readonly #habits = new Map<string, KeyHabit>()
   /** Hours with usage that no profile holds yet. */
   readonly #unlearnt = new Map<number, Set<KeyHistory>>()
-  readonly #changed = new Set<KeyHistory>()
+  /** Of each shard that was looked at. */
+  readonly #shards: { readonly shard: Shard; readonly unjudged: Unjudged<KeyHistory> }[] = []
   /** Keys by the instant from which it is beyond their habit not to be used. */
   readonly #silentFrom = new Map<number, Set<KeyHistory>>()
-  /** The events since the last call for usage. */
-  readonly #arrivedMs = new Map<KeyHistory, number[]>()
-  #isFirstCall = true
-  #judgedHourMs = -Infinity
 
   /** Counts one event; false when its id was there before. Events may come late and in any order. */
   add(event: EnrichedEvent): boolean {
@@ -40,69 +40,41 @@ export class MemoryEngineStore implements EngineStore {
       if (keys === undefined) this.#unlearnt.set(hourMs, new Set([key]))
       else keys.add(key)
     }
-    this.#changed.add(key)
-    const arrived = this.#arrivedMs.get(key)
-    if (arrived === undefined) this.#arrivedMs.set(key, [event.timestampMs])
-    else arrived.push(event.timestampMs)
+    for (const { shard, unjudged } of this.#shards)
+      if (isIn(shard, event.keyId)) unjudged.arrived(key, bucketStart(event.timestampMs))
     return true
   }
 
-  activeUsage(
-    shard: Shard,
-    range: { readonly activeSinceMs: number; readonly nowMs: number },
-  ): Promise<KeyUsage[]> {
-    const keys = [...this.#keys.values()].filter(
-      (key) => isIn(shard, key.attributes.keyId) && this.#isActive(key, range),
-    )
-    this.#called(keys)
-    return Promise.resolve(this.#usageOf(keys, range.nowMs))
-  }
-
-  /**
-   * The part of `activeUsage` that can be judged differently than at the last call: keys with new events or a newly
-   * learnt hour, keys with an open alert, and all active keys when an hour of the clock has begun.
-   */
-  changedUsage({
-    activeSinceMs,
-    nowMs,
-  }: {
-    readonly activeSinceMs: number
-    readonly nowMs: number
-  }): KeyUsage[] {
-    const hourMs = bucketStart(nowMs, HOUR_MS)
-    const keys = hourMs > this.#judgedHourMs ? new Set(this.#keys.values()) : this.#changed
-    for (const { keyId } of this.#alerts.open()) {
-      const key = this.#keys.get(keyId)
-      if (key !== undefined) keys.add(key)
+  look(shard: Shard, range: LookRange, basis: JudgementBasis): UsageLook {
+    const { activeSinceMs, nowMs } = range
+    const isInUse = (key: KeyHistory): boolean => key.hasUsageFrom(activeSinceMs, nowMs)
+    const { keys, judged } = this.#unjudgedOf(shard).pick(range, basis, {
+      all: () => this.#keysOf(shard),
+      byId: (keyId) => this.#keys.get(keyId),
+    })
+    for (const key of keys) key.prune(nowMs)
+    return {
+      usages: keys.map((key) => key.recentUsage(nowMs)),
+      isInUse: (keyId) => {
+        const key = this.#keys.get(keyId)
+        return key !== undefined && isInUse(key)
+      },
+      isAnyInUse: () => keys.some(isInUse) || [...this.#keysOf(shard)].some(isInUse),
+      judged,
     }
-    const usages: KeyUsage[] = []
-    for (const key of keys) {
-      if (!this.#isActive(key, { activeSinceMs, nowMs })) continue
-      key.prune(nowMs)
-      usages.push(key.recentUsage(nowMs))
-    }
-    this.#judgedHourMs = hourMs
-    this.#changed.clear()
-    this.#called(this.#arrivedMs.keys())
-    return usages
   }
 
-  /** True for usage since the instant, and for older usage of the recent time that came since the last call. */
-  #isActive(
-    key: KeyHistory,
-    { activeSinceMs, nowMs }: { readonly activeSinceMs: number; readonly nowMs: number },
-  ): boolean {
-    if (key.hasUsageFrom(activeSinceMs, nowMs)) return true
-    if (this.#isFirstCall) return false
-    const recentMs = bucketStart(nowMs - RECENT_USAGE_MS)
-    const isLate = (atMs: number): boolean => atMs >= recentMs && bucketStart(atMs) < activeSinceMs
-    return this.#arrivedMs.get(key)?.some(isLate) === true
+  #unjudgedOf(shard: Shard): Unjudged<KeyHistory> {
+    const isSame = (other: Shard): boolean => other.index === shard.index && other.count === shard.count
+    const known = this.#shards.find((each) => isSame(each.shard))
+    if (known !== undefined) return known.unjudged
+    const unjudged = new Unjudged<KeyHistory>()
+    this.#shards.push({ shard, unjudged })
+    return unjudged
   }
 
-  #called(keys: Iterable<KeyHistory>): void {
-    for (const key of keys) this.#arrivedMs.delete(key)
-    if (this.#isFirstCall) this.#arrivedMs.clear()
-    this.#isFirstCall = false
+  *#keysOf(shard: Shard): Generator<KeyHistory> {
+    for (const key of this.#keys.values()) if (isIn(shard, key.attributes.keyId)) yield key
   }
 
   /** The recent usage of one key, active or not; undefined when it was never seen. */
@@ -111,45 +83,47 @@ export class MemoryEngineStore implements EngineStore {
     return key === undefined ? undefined : this.#usageOf([key], nowMs)[0]
   }
 
-  profiles(keyIds: readonly string[]): Promise<Map<string, Profile>> {
+  profiles(keyIds: readonly string[]): Map<string, Profile> {
     const profiles = new Map<string, Profile>()
     for (const keyId of keyIds) {
       const profile = this.#keys.get(keyId)?.profile
       if (profile !== undefined) profiles.set(keyId, profile)
     }
-    return Promise.resolve(profiles)
+    return profiles
   }
 
   unlearntHours(
     shard: Shard,
     { beforeMs, limit }: { readonly beforeMs: number; readonly limit: number },
-  ): Promise<KeyHour[]> {
-    const closed = [...this.#unlearnt.keys()].filter((hourMs) => hourMs + HOUR_MS <= beforeMs)
+  ): KeyHour[] {
     const hours: KeyHour[] = []
+    const closed: number[] = []
+    for (const hourMs of this.#unlearnt.keys()) if (hourMs + HOUR_MS <= beforeMs) closed.push(hourMs)
+    if (closed.length === 0) return hours
     for (const hourMs of closed.toSorted((a, b) => a - b)) {
       const keys = [...(this.#unlearnt.get(hourMs) ?? [])].filter((key) => isIn(shard, key.attributes.keyId))
       for (const key of keys.toSorted(byKeyId)) {
-        if (hours.length === limit) return Promise.resolve(hours)
+        if (hours.length === limit) return hours
         hours.push(this.#hourOf(key, hourMs))
       }
     }
-    return Promise.resolve(hours)
+    return hours
   }
 
   silentKeys(
     shard: Shard,
     { fromMs, toMs, limit }: { readonly fromMs: number; readonly toMs: number; readonly limit: number },
-  ): Promise<KeyUsage[]> {
+  ): KeyUsage[] {
     const silent: KeyUsage[] = []
     // Silences go beyond the habit at the start of an hour.
     for (let atMs = bucketStart(fromMs, HOUR_MS) + HOUR_MS; atMs <= toMs; atMs += HOUR_MS) {
-      const keys = [...(this.#silentFrom.get(atMs) ?? [])].filter(
-        (key) => isIn(shard, key.attributes.keyId) && !this.#isUnlearnt(key),
-      )
+      const known = this.#silentFrom.get(atMs)
+      if (known === undefined) continue
+      const keys = [...known].filter((key) => isIn(shard, key.attributes.keyId) && !this.#isUnlearnt(key))
       for (const { attributes } of keys.toSorted(byKeyId))
         if (silent.length < limit) silent.push({ key: attributes, rollups: [], sources: [] })
     }
-    return Promise.resolve(silent)
+    return silent
   }
 
   saveProfiles(profiles: readonly Profile[]): Promise<void> {
@@ -158,7 +132,7 @@ export class MemoryEngineStore implements EngineStore {
       if ((key.profile?.learnedUntilMs ?? -Infinity) >= profile.learnedUntilMs) continue
       this.#noteSilence(key, profile)
       key.profile = profile
-      this.#changed.add(key)
+      for (const { unjudged } of this.#shards) unjudged.changed(key)
       this.#alerts.forgetBefore(profile.keyId, profile.learnedUntilMs)
       for (const [hourMs, keys] of this.#unlearnt) {
         if (hourMs < profile.learnedUntilMs) keys.delete(key)
@@ -168,13 +142,25 @@ export class MemoryEngineStore implements EngineStore {
     return Promise.resolve()
   }
 
-  openAlerts(shard: Shard): Promise<Alert[]> {
-    return Promise.resolve(this.#alerts.open().filter((alert) => isIn(shard, alert.keyId)))
+  saveHabits(habits: readonly KeyHabit[]): Promise<void> {
+    for (const habit of habits)
+      if ((this.#habits.get(habit.keyId)?.untilMs ?? -Infinity) < habit.untilMs)
+        this.#habits.set(habit.keyId, habit)
+    return Promise.resolve()
+  }
+
+  habits({ sinceMs, limit }: { readonly sinceMs: number; readonly limit: number }): Promise<KeyHabit[]> {
+    const habits = [...this.#habits.values()].filter(({ untilMs }) => untilMs >= sinceMs)
+    return Promise.resolve(habits.toSorted((a, b) => (a.keyId < b.keyId ? -1 : 1)).slice(0, limit))
+  }
+
+  openAlerts(shard: Shard): Alert[] {
+    return this.#alerts.open().filter((alert) => isIn(shard, alert.keyId))
   }
 
   /** Nothing is announced: nobody is told of a past. */
-  commit(decisions: TickDecisions): Promise<TickOutcome> {
-    return Promise.resolve(this.#alerts.commit(decisions))
+  commit(decisions: TickDecisions): TickOutcome {
+    return this.#alerts.commit(decisions)
   }
 
   /** The newest minute with usage among the keys with an open alert; -Infinity when there is none. */
@@ -237,6 +223,7 @@ export class MemoryEngineStore implements EngineStore {
       rollups: key.hour(hourMs),
       sources: key.hourSources(hourMs),
       busiestFiveMinutes: key.busiestFiveMinutes(hourMs),
+      largestTokensPerRequest: key.largestTokensPerRequest(hourMs),
       suspect: this.#alerts.isSuspect(key.attributes.keyId, hourMs),
     }
   }

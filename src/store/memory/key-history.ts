@@ -107,6 +107,14 @@ export class KeyHistory {
     return Math.max(...slots)
   }
 
+  /** The largest mean size of the successful requests of a minute, a model and a country of the hour, in tokens. */
+  largestTokensPerRequest(hourMs: number): number {
+    let largest = 0
+    for (const { requests, refused, inputTokens, outputTokens } of this.#within(hourMs))
+      if (requests > refused) largest = Math.max(largest, (inputTokens + outputTokens) / (requests - refused))
+    return largest
+  }
+
   /** Forgets what is older than everything that can still be asked for. */
   prune(nowMs: number): void {
     if (nowMs < this.#pruneFromMs) return

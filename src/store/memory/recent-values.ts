@@ -1,10 +1,17 @@
 /** More values than this are not told apart: whoever asks then looks for himself. */
 const VALUES_MAX = 24
 
+interface Entry<Value> {
+  readonly value: Value
+  lastMs: number
+}
+
 /** The distinct values of late, and perhaps some of a while ago: few, or `undefined`. */
 export class RecentValues<Value> {
   readonly #isSame: (a: Value, b: Value) => boolean
-  #entries: { readonly value: Value; lastMs: number }[] = []
+  #entries: Entry<Value>[] = []
+  /** The one that came last: most come several times in a row. */
+  #newest: Entry<Value> | undefined
   #values: readonly Value[] = []
   /** When there were too many; the values are complete again once all that was not kept is out of sight. */
   #overflowMs = -Infinity
@@ -19,9 +26,12 @@ export class RecentValues<Value> {
   }
 
   add(value: Value, atMs: number): void {
-    for (const entry of this.#entries) {
-      if (!this.#isSame(entry.value, value)) continue
-      if (atMs > entry.lastMs) entry.lastMs = atMs
+    let known = this.#newest
+    if (known === undefined || !this.#isSame(known.value, value))
+      known = this.#entries.find((entry) => this.#isSame(entry.value, value))
+    if (known !== undefined) {
+      this.#newest = known
+      if (atMs > known.lastMs) known.lastMs = atMs
       return
     }
     if (this.#entries.length >= VALUES_MAX) {
@@ -37,6 +47,7 @@ export class RecentValues<Value> {
     if (this.#overflowMs < keepFromMs) this.#overflowMs = -Infinity
     if (this.#entries.every(({ lastMs }) => lastMs >= keepFromMs)) return
     this.#entries = this.#entries.filter(({ lastMs }) => lastMs >= keepFromMs)
+    this.#newest = undefined
     this.#values = this.#entries.map((entry) => entry.value)
   }
 }

@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely'
 import type { Alert } from '../../alert/alert.ts'
 import type { Incident } from '../../alert/announce.ts'
-import type { AlertTable, IncidentTable } from './tables.ts'
+import type { AlertTable, IncidentTable } from './alert-tables.ts'
 
 /** A row of `alert` as the alert it holds. */
 export function toAlert(row: Selectable<AlertTable>): Alert {

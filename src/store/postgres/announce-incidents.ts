@@ -6,7 +6,8 @@ import type { AnnouncementPlanner } from '../engine-store.ts'
 import { toAlert, toIncident } from './alert-row.ts'
 import type { Database } from './database.ts'
 import { keyAttributes } from './key-row.ts'
-import type { DeliveryTable, IncidentTable } from './tables.ts'
+import type { IncidentTable } from './alert-tables.ts'
+import type { DeliveryTable } from './delivery-tables.ts'
 
 /**
  * Ids of open incidents that no finding speaks of and that are to be looked at all the same: no alert of theirs is open

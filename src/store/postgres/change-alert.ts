@@ -6,7 +6,7 @@ import { insertDeliveries, toldChannels } from './announce-incidents.ts'
 import { appendAudit } from './audit.ts'
 import type { Database } from './database.ts'
 import { lock } from './lock.ts'
-import type { AlertTable } from './tables.ts'
+import type { AlertTable } from './alert-tables.ts'
 
 type Row = Selectable<AlertTable>
 

@@ -1,6 +1,6 @@
 import type { Selectable } from 'kysely'
 import type { ChannelState } from '../channel-state-store.ts'
-import type { ChannelStateTable } from './tables.ts'
+import type { ChannelStateTable } from './delivery-tables.ts'
 
 /** A row of `channel_state` as the state it holds. */
 export function toChannelState(row: Selectable<ChannelStateTable>): ChannelState {

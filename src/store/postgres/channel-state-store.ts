@@ -3,7 +3,7 @@ import type { ChannelFailure, ChannelNews, ChannelState, ChannelStateStore } fro
 import { toChannelState } from './channel-state-row.ts'
 import { channelWorks } from './channel-works.ts'
 import type { Database } from './database.ts'
-import type { ChannelStateTable } from './tables.ts'
+import type { ChannelStateTable } from './delivery-tables.ts'
 
 /** How channels do, in the table that all replicas share. */
 export function createChannelStateStore(db: Database): ChannelStateStore {

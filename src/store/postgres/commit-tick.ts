@@ -10,7 +10,7 @@ import { announceIncidents, dueIncidents } from './announce-incidents.ts'
 import type { Database } from './database.ts'
 import { lock } from './lock.ts'
 import { applyMoves, dueMoves } from './move-alerts.ts'
-import type { AlertHistoryTable, AlertTable } from './tables.ts'
+import type { AlertHistoryTable, AlertTable } from './alert-tables.ts'
 
 const ACTOR = 'keyhound'
 

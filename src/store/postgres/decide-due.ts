@@ -10,7 +10,8 @@ import { lock } from './lock.ts'
 import { POLICY, policyFacts } from './policy-facts.ts'
 import { readRevocations } from './revocation-row.ts'
 import { tellIncident } from './tell-incident.ts'
-import type { AlertTable, RevocationTable } from './tables.ts'
+import type { AlertTable } from './alert-tables.ts'
+import type { RevocationTable } from './revocation-tables.ts'
 
 /** Judged in one transaction; the rest of a flood in the next. */
 const ALERTS_PER_ROUND = 100

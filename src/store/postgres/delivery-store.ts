@@ -4,7 +4,7 @@ import type { DeliveryStore, Pace } from '../delivery-store.ts'
 import type { Database } from './database.ts'
 import { handOver, toHandOver } from './hand-over.ts'
 import { readNotification } from './notification-source.ts'
-import type { ChannelStateTable, DeliveryTable } from './tables.ts'
+import type { ChannelStateTable, DeliveryTable } from './delivery-tables.ts'
 
 /**
  * A message waits this long, at most, for the revocation policy to judge its alerts. The policy takes a second; should

@@ -2,7 +2,7 @@ import type { Selectable } from 'kysely'
 import { DAY_MS, HOUR_MS, SECOND_MS } from '../../usage/duration.ts'
 import type { EventReader, StoredEvent } from '../event-reader.ts'
 import type { Database } from './database.ts'
-import type { UsageEventTable } from './tables.ts'
+import type { UsageEventTable } from './usage-tables.ts'
 
 /** Rows held at a time; a slice of time that has more is halved. */
 const ROWS_MAX = 20_000

@@ -7,7 +7,7 @@ import { appendAudit } from './audit.ts'
 import { acknowledgeLocked, resolveLocked } from './change-alert.ts'
 import type { Database } from './database.ts'
 import { lock } from './lock.ts'
-import type { AlertTable } from './tables.ts'
+import type { AlertTable } from './alert-tables.ts'
 
 /** Writes what a person says of an alert, and what follows from it, in one transaction under the alerting lock. */
 export async function giveVerdict(

@@ -4,7 +4,7 @@ import type { Halt, HaltCause } from '../revocation-store.ts'
 import { appendAudit } from './audit.ts'
 import type { Database } from './database.ts'
 import { lock } from './lock.ts'
-import type { ResponseHaltTable } from './tables.ts'
+import type { ResponseHaltTable } from './revocation-tables.ts'
 
 /** Halts in force, oldest first. */
 export async function openHalts(db: Database): Promise<Halt[]> {

@@ -4,7 +4,7 @@ import { DAY_MS } from '../../usage/duration.ts'
 import type { DeliveryStore, StrandedDelivery } from '../delivery-store.ts'
 import type { Database } from './database.ts'
 import { readNotification } from './notification-source.ts'
-import type { DeliveryTable } from './tables.ts'
+import type { DeliveryTable } from './delivery-tables.ts'
 
 /**
  * What failed for good within a day, or is late; also of incidents that are over: what nobody heard of is told all the

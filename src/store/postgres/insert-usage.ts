@@ -4,7 +4,9 @@ import type { EnrichedEvent } from '../../usage/event.ts'
 import { SOURCE_BUCKET_MS } from '../../usage/source.ts'
 import { numberArray, textArray } from './array-literal.ts'
 import { type Database, prepared } from './database.ts'
+import { EVENT_ARRAYS, EVENT_COLUMNS, eventArrays } from './event-arrays.ts'
 import type { KeyNews } from './key-news.ts'
+import { NOTE_LATE_USAGE } from './late-usage.ts'
 
 /**
  * How far apart two deliveries of one id may be stamped and still count once. Equal stamps count once at any distance:
@@ -18,15 +20,26 @@ const COUNTER_MAX = String(Number.MAX_SAFE_INTEGER)
  * One statement for the whole batch: raw rows, of those that are really new the rollups and sources, and what is news
  * about keys. Returns how many events were new.
  * `order by` on every insert is what keeps concurrent writers from deadlocking.
+ *
+ * It fails with an error that `isRaceForIds` knows when another process stores one of these ids at the same moment:
+ * then write the batch again with `contested`, which waits for the other and finds what it stored.
  */
 export async function insertUsage(
   db: Database,
   { events, news }: { readonly events: readonly EnrichedEvent[]; readonly news: KeyNews },
+  { contested = false } = {},
 ): Promise<number> {
   if (events.length === 0) return 0
-  const parameters = [...columnsOf(events), ...restampRange(events), ...newsColumns(news)]
-  const { rows } = await db.executeQuery(CompiledQuery.raw(STATEMENT, parameters))
+  const parameters = [...eventArrays(events), ...restampRange(events), ...newsColumns(news)]
+  const statement = contested ? CONTESTED_STATEMENT : STATEMENT
+  const { rows } = await db.executeQuery(CompiledQuery.raw(statement, parameters))
   return (rows as { inserted: number }[])[0]?.inserted ?? 0
+}
+
+/** True for a unique violation in a partition of usage_event, which `insertUsage` explains. */
+export function isRaceForIds(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error) || error.code !== '23505') return false
+  return 'table' in error && typeof error.table === 'string' && error.table.startsWith('usage_event')
 }
 
 const COUNTERS =
@@ -54,7 +67,8 @@ function saturated(sum: string): string {
   return `least(coalesce(${sum}, 0), ${COUNTER_MAX})::bigint`
 }
 
-const ROLL_UP = `
+/** Adds the rows of a CTE `inserted` to the cube. */
+export const ROLL_UP = `
   insert into usage_rollup as r (bucket, key_id, model, country, ${COUNTERS})
   select
     date_bin('1 minute', ts, 'epoch') as bucket,
@@ -134,21 +148,21 @@ const UPSERT_KEYS = `
     first_seen_at = least(api_key.first_seen_at, excluded.first_seen_at),
     last_seen_at = greatest(api_key.last_seen_at, excluded.last_seen_at)`
 
-const COLUMNS = `key_id, event_id, ts, model, provider, ip, country, latitude, longitude, input_tokens, output_tokens,
-    cached_input_tokens, cost_nano_usd, cost_estimated, status_code, latency_ms, team_id, user_id, environment, metadata`
+/**
+ * Ids that are stored already have been sorted out by `fresh`. To let the insert look for them once more is a tenth of
+ * the statement's work, for two processes that store one id at the same moment.
+ */
+const STATEMENT = prepared('insert_usage', statement(''))
+const CONTESTED_STATEMENT = prepared('insert_usage_contested', statement('on conflict do nothing'))
 
-/** The batch as one array per column: a third of the work of a row of parameters per event. Prepared: planning it takes longer than 100 rows. */
-const STATEMENT = prepared(
-  'insert_usage',
-  `
+/** Prepared: planning it takes longer than 100 rows. */
+function statement(onConflict: '' | 'on conflict do nothing'): string {
+  return `
   with fresh as (
     select batch.*
     from (
       select *, to_timestamp(ts_ms / 1000) as ts
-      from unnest(
-        $1::text[], $2::text[], $3::float8[], $4::text[], $5::text[], $6::text[], $7::text[], $8::float8[], $9::float8[], $10::bigint[],
-        $11::bigint[], $12::bigint[], $13::bigint[], $14::boolean[], $15::integer[], $16::bigint[], $17::text[], $18::text[], $19::text[], $20::jsonb[]
-      ) as columns (${COLUMNS.replace('ts,', 'ts_ms,')})
+      from ${EVENT_ARRAYS}
     ) as batch
     left join lateral (
       -- limit 1 makes it an index probe per event, whatever the planner thinks of a partition that is new to it
@@ -162,11 +176,11 @@ const STATEMENT = prepared(
     where earlier.known is null
   ),
   inserted as (
-    insert into usage_event (${COLUMNS})
-    select ${COLUMNS}
+    insert into usage_event (${EVENT_COLUMNS})
+    select ${EVENT_COLUMNS}
     from fresh
     order by key_id collate "C", event_id collate "C", ts
-    on conflict do nothing
+    ${onConflict}
     returning
       key_id, ts, model, ip, country, latitude, longitude, input_tokens, output_tokens, cached_input_tokens,
       cost_nano_usd, status_code
@@ -174,35 +188,9 @@ const STATEMENT = prepared(
   rolled_up as (${ROLL_UP}),
   traced as (${ADD_SOURCES}),
   hours as (${INSERT_HOURS}),
-  keys as (${UPSERT_KEYS})
-  select count(*) as inserted from inserted`,
-)
-
-function columnsOf(events: readonly EnrichedEvent[]): string[] {
-  const texts = (pick: (event: EnrichedEvent) => string | undefined) => textArray(events, pick)
-  const numbers = (pick: (event: EnrichedEvent) => number | boolean | undefined) => numberArray(events, pick)
-  return [
-    texts((event) => event.keyId),
-    texts((event) => event.id),
-    numbers((event) => event.timestampMs),
-    texts((event) => event.model),
-    texts((event) => event.provider),
-    texts((event) => event.ip),
-    texts((event) => event.place?.country),
-    numbers((event) => event.place?.latitude),
-    numbers((event) => event.place?.longitude),
-    numbers((event) => event.inputTokens),
-    numbers((event) => event.outputTokens),
-    numbers((event) => event.cachedInputTokens),
-    numbers((event) => event.costNanoUsd),
-    numbers((event) => event.costEstimated),
-    numbers((event) => event.statusCode),
-    numbers((event) => event.latencyMs),
-    texts((event) => event.teamId),
-    texts((event) => event.userId),
-    texts((event) => event.environment),
-    texts((event) => (event.metadata === undefined ? undefined : JSON.stringify(event.metadata))),
-  ]
+  keys as (${UPSERT_KEYS}),
+  late as (${NOTE_LATE_USAGE})
+  select count(*) as inserted from inserted`
 }
 
 /** Bounds that are known before the statement runs: partitions outside them are not even opened. */

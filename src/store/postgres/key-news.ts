@@ -27,52 +27,71 @@ const KEPT_MAX = 200_000
  */
 export class KeyMemory {
   readonly #keys = new Map<string, KeySighting>()
-  readonly #hours = new Set<string>()
+  /** Keys by hour: a text of both for every event would cost more than all the rest. */
+  readonly #hours = new Map<number, Set<string>>()
+  #hoursKept = 0
 
   newsOf(events: Iterable<EnrichedEvent>): KeyNews {
-    const sightings = new Map<string, KeySighting>()
-    const hours = new Map<string, KeyNews['hours'][number]>()
+    const sightings = new Map<string, Growing>()
+    const hours = new Map<number, Set<string>>()
     for (const event of events) {
-      sightings.set(event.keyId, withEvent(sightings.get(event.keyId), event))
-      const hour = { hourMs: bucketStart(event.timestampMs, HOUR_MS), keyId: event.keyId }
-      const identity = identityOf(hour)
-      if (!this.#hours.has(identity)) hours.set(identity, hour)
+      const { keyId } = event
+      const sighting = sightings.get(keyId)
+      if (sighting === undefined) sightings.set(keyId, sightingOf(event))
+      else grow(sighting, sightingOf(event))
+      const hourMs = bucketStart(event.timestampMs, HOUR_MS)
+      if (this.#hours.get(hourMs)?.has(keyId) !== true) setOf(hours, hourMs).add(keyId)
     }
     const keys = [...sightings.values()].filter((sighting) =>
       isNews(sighting, this.#keys.get(sighting.keyId)),
     )
-    return { keys, hours: [...hours.values()] }
+    return {
+      keys,
+      hours: [...hours].flatMap(([hourMs, keyIds]) => Array.from(keyIds, (keyId) => ({ hourMs, keyId }))),
+    }
   }
 
   /** Call it when the news have been committed, and not before. */
   remember({ keys, hours }: KeyNews): void {
     if (this.#keys.size > KEPT_MAX) this.#keys.clear()
-    if (this.#hours.size > KEPT_MAX) this.#hours.clear()
-    for (const key of keys) this.#keys.set(key.keyId, merged(this.#keys.get(key.keyId), key))
-    for (const hour of hours) this.#hours.add(identityOf(hour))
+    if (this.#hoursKept > KEPT_MAX) {
+      this.#hours.clear()
+      this.#hoursKept = 0
+    }
+    for (const key of keys) {
+      const known = this.#keys.get(key.keyId)
+      const both: Growing = { ...(known ?? key) }
+      if (known !== undefined) grow(both, key)
+      this.#keys.set(key.keyId, both)
+    }
+    for (const { hourMs, keyId } of hours) setOf(this.#hours, hourMs).add(keyId)
+    this.#hoursKept += hours.length
   }
 }
 
-function identityOf({ hourMs, keyId }: KeyNews['hours'][number]): string {
-  return `${hourMs} ${keyId}`
+type Growing = { -readonly [Name in keyof KeySighting]: KeySighting[Name] }
+
+function sightingOf({ keyId, teamId, environment, timestampMs }: EnrichedEvent): Growing {
+  return { keyId, teamId, environment, firstMs: timestampMs, lastMs: timestampMs }
 }
 
-function withEvent(before: KeySighting | undefined, event: EnrichedEvent): KeySighting {
-  const { keyId, teamId, environment, timestampMs } = event
-  return merged(before, { keyId, teamId, environment, firstMs: timestampMs, lastMs: timestampMs })
+/** Takes another sighting of the key in; of attributes, those of the later one win where it names them. */
+function grow(known: Growing, other: KeySighting): void {
+  const isLater = other.lastMs >= known.lastMs
+  known.teamId = isLater ? (other.teamId ?? known.teamId) : (known.teamId ?? other.teamId)
+  known.environment = isLater
+    ? (other.environment ?? known.environment)
+    : (known.environment ?? other.environment)
+  known.firstMs = Math.min(known.firstMs, other.firstMs)
+  known.lastMs = Math.max(known.lastMs, other.lastMs)
 }
 
-/** Both together; of attributes, those of the later one win where it names them. */
-function merged(a: KeySighting | undefined, b: KeySighting): KeySighting {
-  if (a === undefined) return b
-  const [older, newer] = b.lastMs >= a.lastMs ? [a, b] : [b, a]
-  return {
-    keyId: a.keyId,
-    teamId: newer.teamId ?? older.teamId,
-    environment: newer.environment ?? older.environment,
-    firstMs: Math.min(a.firstMs, b.firstMs),
-    lastMs: newer.lastMs,
-  }
+function setOf(sets: Map<number, Set<string>>, name: number): Set<string> {
+  const known = sets.get(name)
+  if (known !== undefined) return known
+  const created = new Set<string>()
+  sets.set(name, created)
+  return created
 }
 
 function isNews(sighting: KeySighting, known: KeySighting | undefined): boolean {

@@ -3,7 +3,7 @@ import type { KeyAttributes } from '../../usage/event.ts'
 import type { Rollup, UsageTotals } from '../../usage/rollup.ts'
 import { coordinatesOf, type SourceUsage } from '../../usage/source.ts'
 import type { Database } from './database.ts'
-import type { UsageRollupTable, UsageSourceTable } from './tables.ts'
+import type { UsageRollupTable, UsageSourceTable } from './usage-tables.ts'
 
 /** The attributes of a key, from a row that holds them. */
 export function toKey(row: {

@@ -5,8 +5,7 @@ import { bucketStart } from '../../usage/rollup.ts'
 import { SOURCE_BUCKET_MS, SOURCES_MAX, sumSources, type SourceUsage } from '../../usage/source.ts'
 import type { Database } from './database.ts'
 import { toSource } from './key-row.ts'
-import { packedSources, unpackSources, type PackedRows } from './packed-rows.ts'
-import type { UsageSourceTable } from './tables.ts'
+import type { UsageSourceTable } from './usage-tables.ts'
 
 /** The sources of the keys in the RECENT_USAGE_MS up to the instant, by key id, in the order that `KeyUsage` wants. */
 export async function recentSources(
@@ -16,15 +15,15 @@ export async function recentSources(
 ): Promise<Map<string, SourceUsage[]>> {
   if (keyIds.length === 0) return new Map()
   const now = new Date(nowMs)
-  const { rows } = await sql<{ key_id: string; sources: PackedRows }>`
-    select key_id, ${packedSources} as sources
+  const { rows } = await sql<Selectable<UsageSourceTable>>`
+    select *
     from ${busiestOf(sql`
       from usage_source as s
       join unnest(${[...keyIds]}::text[]) as active (key_id) on active.key_id = s.key_id
       where s.bucket >= ${new Date(bucketStart(nowMs - RECENT_USAGE_MS, SOURCE_BUCKET_MS))} and s.bucket <= ${now}
         and s.first_ts <= ${now}`)} as s
-    group by key_id`.execute(db)
-  return new Map(rows.map((row) => [row.key_id, unpackSources(row.key_id, row.sources)]))
+    order by bucket, address`.execute(db)
+  return Map.groupBy(rows.map(toSource), ({ keyId }) => keyId)
 }
 
 /** The sources of hours of keys (ascending by hour), each summed to the hour, in the order of `hours`; read in one range. */

@@ -7,7 +7,8 @@ import type { Database } from './database.ts'
 import { incidentTraffic } from './incident-traffic.ts'
 import { keyAttributes } from './key-row.ts'
 import { containmentOf } from './revocation-row.ts'
-import type { DeliveryTable, RevocationTable } from './tables.ts'
+import type { DeliveryTable } from './delivery-tables.ts'
+import type { RevocationTable } from './revocation-tables.ts'
 
 /**
  * The message of a delivery as things are now: a retry tells the newest state. It is led by the incident's worst alert,

@@ -17,7 +17,7 @@ import type { Database } from './database.ts'
 import { giveVerdict } from './give-verdict.ts'
 import { taughtAbout } from './key-standing.ts'
 import { toKey } from './key-row.ts'
-import type { AlertTable } from './tables.ts'
+import type { AlertTable } from './alert-tables.ts'
 import { usageOfKey } from './usage-of-key.ts'
 
 /** What operators ask and do. */

@@ -8,7 +8,7 @@ import { firstAbuseAt } from './first-abuse.ts'
 import { lock } from './lock.ts'
 import { strikesOf } from './policy-facts.ts'
 import { readRevocations, standingOf } from './revocation-row.ts'
-import type { RevocationTable } from './tables.ts'
+import type { RevocationTable } from './revocation-tables.ts'
 
 type Row = Selectable<RevocationTable>
 

@@ -1,14 +1,13 @@
 import { sql } from 'kysely'
-import { DAY_MS, SECOND_MS } from '../../usage/duration.ts'
+import { DAY_MS } from '../../usage/duration.ts'
 import { bucketStart } from '../../usage/rollup.ts'
+import { withBriefLocks } from './brief-lock.ts'
 import { isUnavailable, type Database } from './database.ts'
 import { lock } from './lock.ts'
 
 /** Days that get a partition of their own: what is older, or later, goes to the default partition. */
 const DAYS_BACK = 62
 export const DAYS_AHEAD = 2
-/** Attaching waits for statements that read the default partition; everything new waits behind it, so not for long. */
-const LOCK_TIMEOUT_MS = 3 * SECOND_MS
 
 /**
  * Makes sure that the days of these instants have partitions, those far from `nowMs` excepted. A day that cannot get
@@ -47,10 +46,10 @@ async function makePartition(db: Database, dayMs: number): Promise<void> {
   const from = sql.lit(new Date(dayMs).toISOString())
   const to = sql.lit(new Date(dayMs + DAY_MS).toISOString())
   if (await exists(db, dayMs)) return
-  await db.transaction().execute(async (trx) => {
+  // What does not get its locks stays in the default partition for now; the next process tries again.
+  await withBriefLocks(db, async (trx) => {
     await lock(trx, 'partitions')
     if (await exists(trx, dayMs)) return
-    await sql`set local lock_timeout = ${sql.lit(LOCK_TIMEOUT_MS)}`.execute(trx)
     // Not `create table … partition of`: that would lock out every reader and writer of usage_event.
     await sql`create table ${name} (like usage_event including all)`.execute(trx)
     await sql`alter table usage_event attach partition ${name} for values from (${from}) to (${to})`.execute(
@@ -70,7 +69,7 @@ async function exists(db: Database, dayMs: number): Promise<boolean> {
   return rows[0]?.exists === true
 }
 
-/** 23514: the default partition holds rows of that day. 55P03: it was in use for too long; the next process tries again. */
+/** 23514: the default partition holds rows of that day. */
 function staysInDefault(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === '23514' || error.code === '55P03')
+  return error instanceof Error && 'code' in error && error.code === '23514'
 }

@@ -4,7 +4,7 @@ import type { FleetFacts, PolicyFacts, Strikes } from '../revocation-store.ts'
 import { toAlert } from './alert-row.ts'
 import type { Database } from './database.ts'
 import { standingOf } from './revocation-row.ts'
-import type { AlertTable } from './tables.ts'
+import type { AlertTable } from './alert-tables.ts'
 
 export const POLICY = 'policy'
 

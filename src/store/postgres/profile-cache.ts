@@ -1,10 +1,32 @@
+import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { sql } from 'kysely'
 import { LRUCache } from 'lru-cache'
 import { storedProfile, type Profile, type StoredProfile } from '../../detect/profile.ts'
 import type { Database } from './database.ts'
 
-/** Profiles kept in memory, some 10 KB each. A tick with more active keys reads the rest again. */
+/** Profiles kept as they are used, some 20 KB each. */
 const PROFILES_KEPT = 12_000
+/** Those of a larger fleet are put aside compressed, some 2 KB each: unpacking one takes a tenth of what reading it does. */
+const ASIDE_KEPT = 200_000
+/** Asked for at a time: as many profiles, all of them new, are some 20 MB of text. */
+const KEYS_PER_QUERY = 2_000
+
+interface Row {
+  readonly key_id: string
+  /** Null when the key has no profile. */
+  readonly version: string | null
+  readonly state: StoredProfile | null
+}
+
+interface Known {
+  readonly version: string
+  readonly profile: Profile
+}
+
+interface Packed {
+  readonly version: string
+  readonly packed: Buffer
+}
 
 /**
  * Reads profiles, and reads again only what has changed. A profile changes once an hour and ticks come every few
@@ -12,46 +34,71 @@ const PROFILES_KEPT = 12_000
  * row (xmin, the transaction that wrote it), so whoever writes it, here or in another process, is seen at once.
  */
 export class ProfileCache {
-  readonly #known = new LRUCache<string, { readonly version: string; readonly profile: Profile }>({
-    max: PROFILES_KEPT,
-  })
+  readonly #known: LRUCache<string, Known>
+  readonly #aside = new LRUCache<string, Packed>({ max: ASIDE_KEPT })
+
+  constructor({ kept = PROFILES_KEPT }: { readonly kept?: number } = {}) {
+    this.#known = new LRUCache({
+      max: kept,
+      dispose: (known, keyId, reason) => {
+        if (reason === 'evict') this.#putAside(keyId, known)
+      },
+    })
+  }
 
   async read(db: Database, keyIds: readonly string[]): Promise<Map<string, Profile>> {
-    if (keyIds.length === 0) return new Map()
     const profiles = new Map<string, Profile>()
-    const unread: string[] = []
-    for (const { key_id: keyId, version } of await versions(db, keyIds)) {
-      const known = this.#known.get(keyId)
-      if (known?.version === version) profiles.set(keyId, known.profile)
-      else unread.push(keyId)
-    }
-    // It may have changed once more since: what counts is the version that comes with it.
-    for (const { key_id: keyId, version, state } of await states(db, unread)) {
-      const profile = storedProfile(state)
-      this.#known.set(keyId, { version, profile })
-      profiles.set(keyId, profile)
-    }
+    for (let from = 0; from < keyIds.length; from += KEYS_PER_QUERY)
+      await this.#readSome(db, keyIds.slice(from, from + KEYS_PER_QUERY), profiles)
     return profiles
   }
-}
 
-async function versions(
-  db: Database,
-  keyIds: readonly string[],
-): Promise<{ key_id: string; version: string }[]> {
-  const { rows } = await sql<{ key_id: string; version: string }>`
-    select key_id, xmin::text as version from profile where key_id = any(${[...keyIds]}::text[])`.execute(db)
-  return rows
-}
+  /** What this process has just written is not read back. */
+  saved(profile: Profile, version: string): void {
+    this.#known.set(profile.keyId, { version, profile })
+  }
 
-async function states(
-  db: Database,
-  keyIds: readonly string[],
-): Promise<{ key_id: string; version: string; state: StoredProfile }[]> {
-  if (keyIds.length === 0) return []
-  const { rows } = await sql<{ key_id: string; version: string; state: StoredProfile }>`
-    select key_id, xmin::text as version, state from profile where key_id = any(${[...keyIds]}::text[])`.execute(
-    db,
-  )
-  return rows
+  async #readSome(db: Database, keyIds: readonly string[], into: Map<string, Profile>): Promise<void> {
+    const versions = keyIds.map(
+      (keyId) => (this.#known.get(keyId) ?? this.#aside.get(keyId))?.version ?? null,
+    )
+    const { rows } = await sql<Row>`
+      select known.key_id, p.xmin::text as version, p.state
+      from unnest(${[...keyIds]}::text[], ${versions}::xid[]) as known (key_id, version)
+      left join profile as p on p.key_id = known.key_id
+      where p.xmin is distinct from known.version`.execute(db)
+    const changed = new Map(rows.map((row) => [row.key_id, row]))
+    for (const keyId of keyIds) {
+      const row = changed.get(keyId)
+      const profile = row === undefined ? this.#profileOf(keyId) : this.#changed(row)
+      if (profile !== undefined) into.set(keyId, profile)
+    }
+  }
+
+  #changed({ key_id: keyId, version, state }: Row): Profile | undefined {
+    if (version === null || state === null) {
+      this.#known.delete(keyId)
+      this.#aside.delete(keyId)
+      return undefined
+    }
+    const profile = storedProfile(state)
+    this.#known.set(keyId, { version, profile })
+    return profile
+  }
+
+  #profileOf(keyId: string): Profile | undefined {
+    const known = this.#known.get(keyId)
+    if (known !== undefined) return known.profile
+    const aside = this.#aside.get(keyId)
+    if (aside === undefined) return undefined
+    // Sound because #putAside is all that packs.
+    const profile = JSON.parse(inflateRawSync(aside.packed).toString()) as Profile
+    this.#known.set(keyId, { version: aside.version, profile })
+    return profile
+  }
+
+  #putAside(keyId: string, { version, profile }: Known): void {
+    if (this.#aside.get(keyId)?.version === version) return
+    this.#aside.set(keyId, { version, packed: deflateRawSync(JSON.stringify(profile), { level: 3 }) })
+  }
 }

@@ -5,7 +5,7 @@ import { BUCKET_MS, bucketStart } from '../../usage/rollup.ts'
 import type { Database } from './database.ts'
 import { toRollup } from './key-row.ts'
 import { recentSources } from './key-sources.ts'
-import type { UsageRollupTable } from './tables.ts'
+import type { UsageRollupTable } from './usage-tables.ts'
 
 /**
  * The recent usage of one key as a tick would see it at `nowMs`, active or not. One index probe per minute, because the

@@ -1,7 +1,9 @@
 import { sql, type RawBuilder } from 'kysely'
-import { DAY_MS, SECOND_MS } from '../../usage/duration.ts'
+import { DAY_MS } from '../../usage/duration.ts'
 import { bucketStart } from '../../usage/rollup.ts'
+import { withBriefLocks } from './brief-lock.ts'
 import type { Database } from './database.ts'
+import { NOTES_KEPT_MS } from './late-usage.ts'
 import { ifUnlocked } from './lock.ts'
 import { DAYS_AHEAD, ensurePartitions, partitionDayMs } from './partitions.ts'
 
@@ -30,8 +32,6 @@ export interface Cleared {
 const SOURCES_KEPT_MS = 3 * DAY_MS
 /** Deleted at a time, so that no transaction is long. */
 const ROWS_PER_ROUND = 20_000
-/** Dropping a partition waits for what reads events, and everything new waits behind it: not for long. */
-const LOCK_TIMEOUT_MS = 3 * SECOND_MS
 
 /**
  * Makes the partitions of the days to come and removes what is older than its retention: raw events by whole days, the
@@ -57,6 +57,11 @@ export async function runRetention(
       sql<boolean>`bucket < ${before(settings.rollupsMs)}`,
     )
     await deleteRows(db, sql`unlearnt_hour`, sql<boolean>`hour < ${before(settings.rollupsMs)}`)
+    await deleteRows(
+      db,
+      sql`late_usage`,
+      sql<boolean>`noted_at < clock_timestamp() - ${NOTES_KEPT_MS} * interval '1 millisecond'`,
+    )
     const sources = await deleteRows(
       db,
       sql`usage_source`,
@@ -96,22 +101,12 @@ async function dropPartitions(db: Database, beforeMs: number): Promise<string[]>
   const old = rows.filter(({ name }) => (partitionDayMs(name) ?? Infinity) < bucketStart(beforeMs, DAY_MS))
   const dropped: string[] = []
   for (const { name } of old) {
-    if (await dropPartition(db, name)) dropped.push(name)
-  }
-  return dropped
-}
-
-async function dropPartition(db: Database, name: string): Promise<boolean> {
-  try {
-    await db.transaction().execute(async (trx) => {
-      await sql`set local lock_timeout = ${sql.lit(LOCK_TIMEOUT_MS)}`.execute(trx)
+    const isDropped = await withBriefLocks(db, async (trx) => {
       await sql`drop table ${sql.table(name)}`.execute(trx)
     })
-    return true
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === '55P03') return false
-    throw error
+    if (isDropped) dropped.push(name)
   }
+  return dropped
 }
 
 async function deleteRows(

@@ -5,7 +5,7 @@ import type { Revocation, RevocationState } from '../revocation-store.ts'
 import { toAlert } from './alert-row.ts'
 import type { Database } from './database.ts'
 import { keyAttributes } from './key-row.ts'
-import type { RevocationTable } from './tables.ts'
+import type { RevocationTable } from './revocation-tables.ts'
 
 /** States in which a revocation stands: a key has one such at the most, says the index revocation_standing. */
 export const STANDING: readonly RevocationState[] = [

@@ -9,7 +9,7 @@ import { ledger } from './ledger.ts'
 import { approve, requestRestore, requestRevoke, restoreDue } from './operator-wish.ts'
 import { readRevocations } from './revocation-row.ts'
 import { settleRevocation } from './settle-revocation.ts'
-import type { RevocationTable } from './tables.ts'
+import type { RevocationTable } from './revocation-tables.ts'
 import { callAgain, confirmRevocation, watchedKeys } from './watched-keys.ts'
 
 /** The daemon's RevocationStore. Whatever changes revocations holds the alerting lock. */

@@ -4,7 +4,7 @@ import type { Notice } from '../../alert/notice.ts'
 import type { NoticeOutbox, SelfAlert, SelfAlertStore, SelfMoves } from '../self-alert-store.ts'
 import type { Database } from './database.ts'
 import { lock } from './lock.ts'
-import type { SelfNoticeTable } from './tables.ts'
+import type { SelfNoticeTable } from './delivery-tables.ts'
 
 /** Self-alerts of all replicas. */
 export function createSelfAlertStore(db: Database): SelfAlertStore & NoticeOutbox {

@@ -6,7 +6,7 @@ import type { Database } from './database.ts'
 import { lock } from './lock.ts'
 import { readRevocations } from './revocation-row.ts'
 import { tellIncident } from './tell-incident.ts'
-import type { RevocationTable } from './tables.ts'
+import type { RevocationTable } from './revocation-tables.ts'
 
 type Row = Selectable<RevocationTable>
 type Ended = Exclude<RevocationOutcome, { kind: 'retry' }>

@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely'
 import type { Silence } from '../../alert/silence.ts'
 import type { Database } from './database.ts'
-import type { SilenceTable } from './tables.ts'
+import type { SilenceTable } from './alert-tables.ts'
 
 /** A row of `silence` as the silence it holds. */
 export function toSilence(row: Selectable<SilenceTable>): Silence {

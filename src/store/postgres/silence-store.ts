@@ -8,7 +8,7 @@ import type { Database } from './database.ts'
 import { lock } from './lock.ts'
 import { applyMoves, dueMoves } from './move-alerts.ts'
 import { toSilence } from './silence-row.ts'
-import type { SilenceTable } from './tables.ts'
+import type { SilenceTable } from './alert-tables.ts'
 
 const LIST_MAX = 500
 /** How long a silence that is over is listed. */

@@ -2,7 +2,7 @@ import { sql, type Selectable } from 'kysely'
 import type { NotificationType } from '../../alert/notification.ts'
 import { insertDeliveries } from './announce-incidents.ts'
 import type { Database } from './database.ts'
-import type { RevocationTable } from './tables.ts'
+import type { RevocationTable } from './revocation-tables.ts'
 
 /**
  * Puts the turn of a revocation into the outbox, for the channels on which its incident is announced. A wish without an

@@ -7,7 +7,7 @@ import type { Database } from './database.ts'
 import { toKey, toRollup } from './key-row.ts'
 import { sourcesOfHours } from './key-sources.ts'
 import { inShard } from './shard.ts'
-import type { UsageRollupTable } from './tables.ts'
+import type { UsageRollupTable } from './usage-tables.ts'
 
 /**
  * The hours to learn, oldest first, from the list that the usage writer keeps: no history is scanned, however long, and
@@ -63,6 +63,7 @@ export async function unlearntHours(
     rollups: usage.get(identity(row))?.rollups ?? [],
     sources: sources[index] ?? [],
     busiestFiveMinutes: usage.get(identity(row))?.busiestFiveMinutes ?? 0,
+    largestTokensPerRequest: usage.get(identity(row))?.largestTokensPerRequest ?? 0,
     suspect: row.suspect,
     ...(row.frozen ? { frozen: true } : {}),
   }))
@@ -80,9 +81,10 @@ interface HourRow {
 interface HourUsage {
   rollups: Rollup[]
   busiestFiveMinutes: number
+  largestTokensPerRequest: number
 }
 
-type UsageRow = Selectable<UsageRollupTable> & { busiest: number }
+type UsageRow = Selectable<UsageRollupTable> & { busiest: number; largest: number }
 
 /** The usage of the hours, read in one range of the rollups' primary key. */
 async function usageOf(db: Database, hours: readonly HourRow[]): Promise<Map<string, HourUsage>> {
@@ -98,9 +100,13 @@ async function usageOf(db: Database, hours: readonly HourRow[]): Promise<Map<str
       where r.bucket >= ${new Date(first)} and r.bucket < ${new Date(last + HOUR_MS)}
     ),
     busiest as (
-      select hour, key_id, max(requests) as busiest
+      select hour, key_id, max(requests) as busiest, coalesce(max(largest), 0) as largest
       from (
-        select hour, key_id, sum(requests - refused) as requests
+        select
+          hour,
+          key_id,
+          sum(requests - refused) as requests,
+          max((input_tokens + output_tokens)::float8 / nullif(requests - refused, 0)) as largest
         from minute
         group by hour, key_id, date_bin('5 minutes', bucket, hour)
       ) as slot
@@ -118,16 +124,22 @@ async function usageOf(db: Database, hours: readonly HourRow[]): Promise<Map<str
       sum(cached_input_tokens) as cached_input_tokens,
       sum(cost_nano_usd) as cost_nano_usd,
       sum(unpriced) as unpriced,
-      busiest.busiest
+      busiest.busiest,
+      busiest.largest
     from minute
     join busiest using (hour, key_id)
-    group by hour, key_id, model, country, busiest.busiest
+    group by hour, key_id, model, country, busiest.busiest, busiest.largest
     order by hour, key_id, model, country`.execute(db)
   const usage = new Map<string, HourUsage>()
   for (const row of rows) {
     const id = identity({ hour: row.bucket, key_id: row.key_id })
     const known = usage.get(id)
-    if (known === undefined) usage.set(id, { rollups: [toRollup(row)], busiestFiveMinutes: row.busiest })
+    if (known === undefined)
+      usage.set(id, {
+        rollups: [toRollup(row)],
+        busiestFiveMinutes: row.busiest,
+        largestTokensPerRequest: row.largest,
+      })
     else known.rollups.push(toRollup(row))
   }
   return usage

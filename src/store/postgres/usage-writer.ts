@@ -5,7 +5,7 @@ import type { EnrichedEvent } from '../../usage/event.ts'
 import { bucketStart } from '../../usage/rollup.ts'
 import type { UsageBatch, UsageWriter, Written } from '../usage-store.ts'
 import type { Database } from './database.ts'
-import { insertUsage } from './insert-usage.ts'
+import { insertUsage, isRaceForIds } from './insert-usage.ts'
 import { KeyMemory, type KeyNews } from './key-news.ts'
 import { ensurePartitions } from './partitions.ts'
 import { insertRejected } from './rejected-events.ts'
@@ -21,10 +21,13 @@ export function createUsageWriter(db: Database, clock: Clock): UsageWriter {
   const turns = takeTurns()
   const memory = new KeyMemory()
 
-  async function ensureDays(events: readonly EnrichedEvent[]): Promise<void> {
-    const days = new Set(events.map((event) => bucketStart(event.timestampMs, DAY_MS)))
-    const unknown = [...days].filter((day) => !daysKnown.has(day))
-    if (unknown.length === 0) return
+  async function ensureDays(events: Iterable<EnrichedEvent>): Promise<void> {
+    const unknown = new Set<number>()
+    for (const { timestampMs } of events) {
+      const day = bucketStart(timestampMs, DAY_MS)
+      if (!daysKnown.has(day)) unknown.add(day)
+    }
+    if (unknown.size === 0) return
     await ensurePartitions(db, unknown, clock.nowMs())
     for (const day of unknown) daysKnown.add(day)
   }
@@ -33,45 +36,56 @@ export function createUsageWriter(db: Database, clock: Clock): UsageWriter {
   async function writeIn(
     trx: Database,
     { events, rejected }: UsageBatch,
-    turn: (letGo: () => void) => void,
+    { turn, contested }: Try,
   ): Promise<Written & { news: KeyNews }> {
     const unique = firstOfEach(events)
     const news = memory.newsOf(unique.values())
-    await ensureDays([...unique.values()])
+    await ensureDays(unique.values())
     turn(await turns([...unique.keys()]))
     await insertRejected(trx, rejected)
-    const inserted = await insertUsage(trx, { events: [...unique.values()], news })
+    const inserted = await insertUsage(trx, { events: [...unique.values()], news }, { contested })
     return { inserted, duplicates: events.length - inserted, news }
   }
 
   /** Turns end after the commit: only then do others find the events. */
   async function inTurn(
-    work: (turn: (letGo: () => void) => void) => Promise<Written & { news: KeyNews }>,
+    work: (attempt: Try) => Promise<Written & { news: KeyNews }>,
+    contested = false,
   ): Promise<Written> {
     let letGo = (): void => undefined
     try {
-      const { inserted, duplicates, news } = await work((end) => (letGo = end))
+      const { inserted, duplicates, news } = await work({ turn: (end) => (letGo = end), contested })
       memory.remember(news)
       return { inserted, duplicates }
+    } catch (error) {
+      if (contested || !isRaceForIds(error)) throw error
     } finally {
       letGo()
     }
+    return inTurn(work, true)
   }
 
   return {
     write: (batch) =>
-      inTurn((turn) => {
-        if (batch.rejected.length === 0) return writeIn(db, batch, turn)
-        return db.transaction().execute((trx) => writeIn(trx, batch, turn))
+      inTurn((attempt) => {
+        if (batch.rejected.length === 0) return writeIn(db, batch, attempt)
+        return db.transaction().execute((trx) => writeIn(trx, batch, attempt))
       }),
     writeTaken: (take) =>
-      inTurn((turn) =>
+      inTurn((attempt) =>
         db.transaction().execute(async (trx) => {
           // Kysely of these tables can do all that a Kysely of unknown tables can; the types do not say so.
-          return writeIn(trx, await take(trx as unknown as Kysely<unknown>), turn)
+          return writeIn(trx, await take(trx as unknown as Kysely<unknown>), attempt)
         }),
       ),
   }
+}
+
+interface Try {
+  /** Told how to end the turn. */
+  readonly turn: (letGo: () => void) => void
+  /** Another process stored some of the ids while the first try ran. */
+  readonly contested: boolean
 }
 
 /** The first delivery of every id in the batch, by an unmistakable text of key and id. */

@@ -7,7 +7,7 @@ import type { Database } from './database.ts'
 import { lock } from './lock.ts'
 import { readRevocations } from './revocation-row.ts'
 import { tellIncident } from './tell-incident.ts'
-import type { RevocationTable } from './tables.ts'
+import type { RevocationTable } from './revocation-tables.ts'
 
 /** What is confirmed is watched on, as far back as late events come; what is not, a day back at most. */
 const CONFIRMED_REACH_MS = HOUR_MS

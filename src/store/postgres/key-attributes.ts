@@ -1,0 +1,29 @@
+import { sql } from 'kysely'
+import type { CachedKey } from './cached-key.ts'
+import type { Database } from './database.ts'
+import { toKey } from './key-row.ts'
+
+interface Row {
+  readonly key_id: string
+  readonly team_id: string | null
+  readonly environment: string | null
+  readonly version: string
+}
+
+/** Reads the attributes of those keys whose row has changed since they were read (xmin, the transaction that wrote it). */
+export async function readAttributes(db: Database, keys: readonly CachedKey[]): Promise<void> {
+  if (keys.length === 0) return
+  const byId = new Map(keys.map((key) => [key.keyId, key]))
+  const versions = keys.map(({ version }) => version ?? null)
+  const { rows } = await sql<Row>`
+    select a.key_id, a.team_id, a.environment, a.xmin::text as version
+    from unnest(${[...byId.keys()]}::text[], ${versions}::xid[]) as known (key_id, version)
+    join api_key as a on a.key_id = known.key_id
+    where a.xmin is distinct from known.version`.execute(db)
+  for (const row of rows) {
+    const key = byId.get(row.key_id)
+    if (key === undefined) continue
+    key.attributes = toKey(row)
+    key.version = row.version
+  }
+}

@@ -1,0 +1,107 @@
+import { RECENT_USAGE_MS } from '../../usage/key-usage.ts'
+import { bucketStart } from '../../usage/rollup.ts'
+import { SOURCE_BUCKET_MS } from '../../usage/source.ts'
+import { CachedKey, ROLLUP, SOURCE } from './cached-key.ts'
+import { NOWHERE, type PackedColumns } from './packed-columns.ts'
+import { TextNumbers } from './text-numbers.ts'
+
+/** Fewer texts than this are never worth sorting out. */
+const TEXTS_MIN = 10_000
+
+/** The start of the oldest bucket, of sources or rollups, that a look at `nowMs` shows. */
+export function recentFromMs(nowMs: number): number {
+  return bucketStart(nowMs - RECENT_USAGE_MS, SOURCE_BUCKET_MS)
+}
+
+/**
+ * The rows of `usage_rollup` and `usage_source` of the recent time, of the keys of one shard. Rows hold absolute sums: one
+ * that is read again replaces what was there, so that reading too much does no harm.
+ */
+export class RecentCells {
+  readonly keys = new Map<string, CachedKey>()
+  #texts = new TextNumbers()
+  #textsAfterSweep = 0
+  #keptFromMs: number
+
+  constructor(nowMs: number) {
+    this.#keptFromMs = recentFromMs(nowMs)
+  }
+
+  get texts(): TextNumbers {
+    return this.#texts
+  }
+
+  /** False when older rows than these have been forgotten. */
+  reachesBack(nowMs: number): boolean {
+    return recentFromMs(nowMs) >= this.#keptFromMs
+  }
+
+  /** Takes rollups in, and tells of each that is new or another than before. */
+  putRollups(
+    { rows, texts, numbers }: PackedColumns,
+    onNews: (key: CachedKey, bucketMs: number) => void,
+  ): void {
+    const [keyIds = [], models = [], countries = []] = texts
+    const row = new Float64Array(ROLLUP.width)
+    for (let at = 0; at < rows; at += 1) {
+      const key = this.#keyOf(keyIds[at] ?? '')
+      const bucketMs = numbers[0]?.[at] ?? Number.NaN
+      row[ROLLUP.bucketMs] = bucketMs
+      row[ROLLUP.model] = this.#texts.numberOf(models[at] ?? '')
+      row[ROLLUP.country] = this.#texts.numberOf(countries[at] ?? '')
+      for (let counter = 1; counter < numbers.length; counter += 1)
+        row[ROLLUP.counters - 1 + counter] = numbers[counter]?.[at] ?? Number.NaN
+      if (key.rollups.put(row)) onNews(key, bucketMs)
+    }
+  }
+
+  putSources({ rows, texts, numbers }: PackedColumns): void {
+    const [keyIds = [], addresses = [], countries = []] = texts
+    const [buckets, latitudes, longitudes, firsts, lasts, ...counters] = numbers
+    const row = new Float64Array(SOURCE.width)
+    for (let at = 0; at < rows; at += 1) {
+      const [latitude, longitude] = [latitudes?.[at] ?? NOWHERE, longitudes?.[at] ?? NOWHERE]
+      // As `coordinatesOf` reads them: 0, 0 is nowhere as well.
+      const isKnown = latitude !== NOWHERE && longitude !== NOWHERE && (latitude !== 0 || longitude !== 0)
+      row[SOURCE.bucketMs] = buckets?.[at] ?? Number.NaN
+      row[SOURCE.address] = this.#texts.numberOf(addresses[at] ?? '')
+      row[SOURCE.country] = this.#texts.numberOf(countries[at] ?? '')
+      row[SOURCE.latitude] = isKnown ? latitude : Number.NaN
+      row[SOURCE.longitude] = isKnown ? longitude : Number.NaN
+      row[SOURCE.firstMs] = firsts?.[at] ?? Number.NaN
+      row[SOURCE.lastMs] = lasts?.[at] ?? Number.NaN
+      for (let counter = 0; counter < counters.length; counter += 1)
+        row[SOURCE.counters + counter] = counters[counter]?.[at] ?? Number.NaN
+      this.#keyOf(keyIds[at] ?? '').putSource(row)
+    }
+  }
+
+  /** Forgets what is no longer recent, every ten minutes of `nowMs`, and tells of keys that are left without usage. */
+  sweep(nowMs: number, onGone: (key: CachedKey) => void): void {
+    const fromMs = recentFromMs(nowMs)
+    if (fromMs <= this.#keptFromMs) return
+    this.#keptFromMs = fromMs
+    for (const key of this.keys.values()) {
+      key.prune(fromMs)
+      if (key.rollups.rows > 0) continue
+      this.keys.delete(key.keyId)
+      onGone(key)
+    }
+    if (this.#texts.size > TEXTS_MIN && this.#texts.size > 2 * this.#textsAfterSweep) this.#sortOutTexts()
+  }
+
+  #sortOutTexts(): void {
+    const [old, kept] = [this.#texts, new TextNumbers()]
+    for (const key of this.keys.values()) key.renumber((number) => kept.numberOf(old.textOf(number)))
+    this.#texts = kept
+    this.#textsAfterSweep = kept.size
+  }
+
+  #keyOf(keyId: string): CachedKey {
+    const known = this.keys.get(keyId)
+    if (known !== undefined) return known
+    const key = new CachedKey(keyId)
+    this.keys.set(keyId, key)
+    return key
+  }
+}

@@ -1,0 +1,162 @@
+import { HOUR_MS } from '../usage/duration.ts'
+import { RECENT_USAGE_MS } from '../usage/key-usage.ts'
+import { bucketStart } from '../usage/rollup.ts'
+
+/** What the rule needs to know of a key. */
+export interface JudgedKey {
+  /** Start of the newest minute with usage; -Infinity when there is none. */
+  readonly lastBucketMs: number
+  /** True for usage in a minute that starts from `fromMs` to `nowMs`. */
+  hasUsageFrom(fromMs: number, nowMs: number): boolean
+}
+
+/** What a judgement rests on besides usage and profile. Whoever leaves a part out has none of it. */
+export interface JudgementBasis {
+  /** What holds for all keys (the settings among it): one of them is another, and every key is to be judged anew. */
+  readonly circumstances?: readonly unknown[] | undefined
+  /** Ids of keys with an open alert. */
+  readonly watched?: Iterable<string> | undefined
+  /** What people said of keys and what was done to them, by key id, as a text that tells one standing from another. */
+  readonly standings?: ReadonlyMap<string, string> | undefined
+}
+
+/** The time of a look. */
+export interface LookRange {
+  /** A key is active with usage in a minute that starts from here on. */
+  readonly activeSinceMs: number
+  readonly nowMs: number
+}
+
+interface Judgement {
+  readonly look: number
+  readonly hourMs: number
+  readonly circumstances: readonly unknown[]
+  readonly watched: ReadonlySet<string>
+  readonly standings: ReadonlyMap<string, string>
+}
+
+interface Mark {
+  /** The look that follows. */
+  look: number
+  /** Minutes in which usage came. */
+  readonly buckets: number[]
+}
+
+/**
+ * Which keys a tick has to judge: the active ones whose judgement can differ from the last, the same for daemon and
+ * backtest. These are
+ *   * keys with new usage, or a newly learnt hour, since they were judged,
+ *   * keys with an open alert, and those that had one at the last tick,
+ *   * keys of which people said something else, or to which something was done,
+ *   * all keys when an hour of the clock begins, when what holds for all of them is another, and at the first look.
+ * A key is active with usage since `activeSinceMs`; with older usage of the recent time it counts as active for as long
+ * as that usage, having come late, is not judged (the first look knows no late usage). What was given to a tick is judged
+ * only when that tick has said so: a tick that fails is repeated.
+ */
+export class Unjudged<Key extends JudgedKey> {
+  readonly #marks = new Map<Key, Mark>()
+  #looks = 0
+  #last: Judgement | undefined
+
+  /** Usage of the minute that starts at `bucketMs` came. */
+  arrived(key: Key, bucketMs: number): void {
+    const { buckets } = this.#mark(key)
+    if (buckets.at(-1) !== bucketMs) buckets.push(bucketMs)
+  }
+
+  /** What is known of the key besides its usage is something else. */
+  changed(key: Key): void {
+    this.#mark(key)
+  }
+
+  /** The key is there no more. */
+  forget(key: Key): void {
+    this.#marks.delete(key)
+  }
+
+  /**
+   * The keys to judge, out of `all`, each once. `judged` is to be called when what follows from it has been committed, with
+   * the ids of the keys on which a detector failed: those are given again.
+   */
+  pick(
+    { activeSinceMs, nowMs }: LookRange,
+    { circumstances = [], watched = [], standings = NOTHING_KNOWN }: JudgementBasis,
+    { all, byId }: { readonly all: () => Iterable<Key>; readonly byId: (keyId: string) => Key | undefined },
+  ): { readonly keys: Key[]; readonly judged: (failed?: Iterable<string>) => void } {
+    this.#looks += 1
+    const now: Judgement = {
+      look: this.#looks,
+      hourMs: bucketStart(nowMs, HOUR_MS),
+      circumstances,
+      watched: new Set(watched),
+      standings,
+    }
+    const last = this.#last
+    const isAll =
+      last === undefined || now.hourMs !== last.hourMs || !isSame(now.circumstances, last.circumstances)
+    const candidates = isAll ? all() : this.#candidates(last, now, byId)
+    const isActive = (key: Key): boolean =>
+      key.hasUsageFrom(activeSinceMs, nowMs) ||
+      (last !== undefined && this.#cameLate(key, { activeSinceMs, nowMs }))
+    const keys: Key[] = []
+    for (const key of candidates) if (isActive(key)) keys.push(key)
+    return {
+      keys,
+      judged: (failed = []) => {
+        this.#judged(now, nowMs)
+        for (const keyId of failed) {
+          const key = byId(keyId)
+          if (key !== undefined) this.changed(key)
+        }
+      },
+    }
+  }
+
+  #candidates(last: Judgement, now: Judgement, byId: (keyId: string) => Key | undefined): Iterable<Key> {
+    const others = [...now.watched, ...last.watched, ...differing(last.standings, now.standings)]
+    if (others.length === 0) return this.#marks.keys()
+    const keys = new Set(this.#marks.keys())
+    for (const keyId of others) {
+      const key = byId(keyId)
+      if (key !== undefined) keys.add(key)
+    }
+    return keys
+  }
+
+  #cameLate(key: Key, { activeSinceMs, nowMs }: LookRange): boolean {
+    const recentMs = bucketStart(nowMs - RECENT_USAGE_MS)
+    return this.#marks.get(key)?.buckets.some((atMs) => atMs >= recentMs && atMs < activeSinceMs) === true
+  }
+
+  /** Usage that is stamped later than the tick, by a clock that is fast, is judged when its time has come. */
+  #judged(judgement: Judgement, nowMs: number): void {
+    if (judgement.look <= (this.#last?.look ?? 0)) return
+    this.#last = judgement
+    for (const [key, { look }] of this.#marks)
+      if (look <= judgement.look && key.lastBucketMs <= nowMs) this.#marks.delete(key)
+  }
+
+  #mark(key: Key): Mark {
+    const look = this.#looks + 1
+    const known = this.#marks.get(key)
+    if (known !== undefined) {
+      known.look = look
+      return known
+    }
+    const mark = { look, buckets: [] }
+    this.#marks.set(key, mark)
+    return mark
+  }
+}
+
+function isSame(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index])
+}
+
+const NOTHING_KNOWN: ReadonlyMap<string, string> = new Map()
+
+function differing(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): string[] {
+  if (before.size === 0 && after.size === 0) return []
+  const keyIds = new Set([...before.keys(), ...after.keys()])
+  return [...keyIds].filter((keyId) => before.get(keyId) !== after.get(keyId))
+}
