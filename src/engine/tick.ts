@@ -122,7 +122,7 @@ export async function tick(
     findings,
     ...(engine.isBlind?.() === true
       ? { resolved: [] }
-      : settle(noting, { open, findings, judged: toJudge, nowMs })),
+      : settle(noting, { open, findings, judged: toJudge, isAsBefore: look.isAsBefore, nowMs })),
     resolveAfterMs: engine.resolveAfterMs,
     mutes: engine.lifecycle?.mutesAt(nowMs),
   }
@@ -160,16 +160,25 @@ function findingsOf(
 /** What a judgement rests on besides usage and profiles: what operators do must take effect at the next tick. */
 function basisOf(
   { settingsFor, isBlind }: TickEngine,
-  { openOf, standings }: { readonly openOf: ReadonlyMap<string, unknown>; readonly standings: KeyStandings },
+  {
+    openOf,
+    standings,
+  }: { readonly openOf: ReadonlyMap<string, readonly Alert[]>; readonly standings: KeyStandings },
 ): JudgementBasis {
   return {
     circumstances: [settingsFor, isBlind?.() === true],
-    watched: openOf.keys(),
+    watched:
+      openOf.size === 0 ? undefined : new Map([...openOf].map(([keyId, open]) => [keyId, stateOf(open)])),
     standings:
       standings.size === 0
         ? undefined
         : new Map([...standings].map(([keyId, standing]) => [keyId, JSON.stringify(standing)])),
   }
+}
+
+/** What a judgement sees of the alerts that are open on a key: which there are, and how bad they are. */
+function stateOf(open: readonly Alert[]): string {
+  return open.map(({ id, severity }) => `${id} ${severity}`).join(' ')
 }
 
 /** Keys that have gone silent are judged in one tick by no more than this many: more is an outage, or waits its turn. */
@@ -249,22 +258,24 @@ const enabled = new WeakMap<
   { readonly detectors: readonly Detector[]; readonly switchedOn: readonly SwitchedOn[] }
 >()
 
-/** What becomes of the open alerts that were not found. */
+/** What becomes of the open alerts that were looked for and not found; nothing of those whose key is as before. */
 function settle(
   engine: TickEngine,
   {
     open,
     findings,
     judged,
+    isAsBefore,
     nowMs,
   }: Pick<TickDecisions, 'nowMs' | 'findings'> & {
     readonly open: readonly Alert[]
     readonly judged: readonly Judged[]
+    readonly isAsBefore: (keyId: string) => boolean
   },
 ): Settled {
   if (open.length === 0) return NOTHING_SETTLED
   const found = new Set(findings.map(({ finding }) => identity(finding)))
-  const missed = open.filter((alert) => !found.has(identity(alert)))
+  const missed = open.filter((alert) => !found.has(identity(alert)) && !isAsBefore(alert.keyId))
   const { closeAt = 1, cleanEvaluations = 1 } = engine.lifecycle ?? {}
   const judgedOf = new Map(missed.length === 0 ? [] : judged.map((one) => [one.usage.key.keyId, one]))
   const isHeld = (alert: Alert): boolean => {

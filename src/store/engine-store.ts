@@ -92,6 +92,8 @@ export interface UsageLook {
   readonly isInUse: (keyId: string) => boolean
   /** True when any key of the shard is. */
   readonly isAnyInUse: () => boolean
+  /** True for a key with an open alert that is active and left out: a judgement would find what the last one found. */
+  readonly isAsBefore: (keyId: string) => boolean
   /**
    * To be called when what follows from the judgement has been committed: until then the same keys are given again, and
    * those on which a detector `failed` are given again after it.

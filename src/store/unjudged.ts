@@ -14,8 +14,8 @@ export interface JudgedKey {
 export interface JudgementBasis {
   /** What holds for all keys (the settings among it): one of them is another, and every key is to be judged anew. */
   readonly circumstances?: readonly unknown[] | undefined
-  /** Ids of keys with an open alert. */
-  readonly watched?: Iterable<string> | undefined
+  /** What is open on each key with an open alert, by key id, as a text that tells one state from another. */
+  readonly watched?: ReadonlyMap<string, string> | undefined
   /** What people said of keys and what was done to them, by key id, as a text that tells one standing from another. */
   readonly standings?: ReadonlyMap<string, string> | undefined
 }
@@ -30,9 +30,17 @@ export interface LookRange {
 interface Judgement {
   readonly look: number
   readonly hourMs: number
+  readonly minuteMs: number
   readonly circumstances: readonly unknown[]
-  readonly watched: ReadonlySet<string>
+  readonly watched: ReadonlyMap<string, string>
   readonly standings: ReadonlyMap<string, string>
+}
+
+/** What a look has to judge. */
+export interface Picked<Key> {
+  readonly keys: Key[]
+  readonly isAsBefore: (keyId: string) => boolean
+  readonly judged: (failed?: Iterable<string>) => void
 }
 
 interface Mark {
@@ -46,7 +54,8 @@ interface Mark {
  * Which keys a tick has to judge: the active ones whose judgement can differ from the last, the same for daemon and
  * backtest. These are
  *   * keys with new usage, or a newly learnt hour, since they were judged,
- *   * keys with an open alert, and those that had one at the last tick,
+ *   * keys with an open alert when a minute begins, for windows slide by minutes; and those on which something else is
+ *     open than at the last tick,
  *   * keys of which people said something else, or to which something was done,
  *   * all keys when an hour of the clock begins, when what holds for all of them is another, and at the first look.
  * A key is active with usage since `activeSinceMs`; with older usage of the recent time it counts as active for as long
@@ -75,26 +84,29 @@ export class Unjudged<Key extends JudgedKey> {
   }
 
   /**
-   * The keys to judge, out of `all`, each once. `judged` is to be called when what follows from it has been committed, with
+   * The keys to judge, out of `all`, each once. `isAsBefore` tells of a key with an open alert that is not among them that
+   * it is active, and that a judgement would find what the last one found. `judged` is to be called when what follows from it has been committed, with
    * the ids of the keys on which a detector failed: those are given again.
    */
   pick(
     { activeSinceMs, nowMs }: LookRange,
-    { circumstances = [], watched = [], standings = NOTHING_KNOWN }: JudgementBasis,
+    { circumstances = [], watched = NOTHING_KNOWN, standings = NOTHING_KNOWN }: JudgementBasis,
     { all, byId }: { readonly all: () => Iterable<Key>; readonly byId: (keyId: string) => Key | undefined },
-  ): { readonly keys: Key[]; readonly judged: (failed?: Iterable<string>) => void } {
+  ): Picked<Key> {
     this.#looks += 1
     const now: Judgement = {
       look: this.#looks,
       hourMs: bucketStart(nowMs, HOUR_MS),
+      minuteMs: bucketStart(nowMs),
       circumstances,
-      watched: new Set(watched),
+      watched,
       standings,
     }
     const last = this.#last
     const isAll =
       last === undefined || now.hourMs !== last.hourMs || !isSame(now.circumstances, last.circumstances)
-    const candidates = isAll ? all() : this.#candidates(last, now, byId)
+    const left = new Set<Key>()
+    const candidates = isAll ? all() : this.#candidates(last, now, { byId, left })
     const isActive = (key: Key): boolean =>
       key.hasUsageFrom(activeSinceMs, nowMs) ||
       (last !== undefined && this.#cameLate(key, { activeSinceMs, nowMs }))
@@ -102,6 +114,11 @@ export class Unjudged<Key extends JudgedKey> {
     for (const key of candidates) if (isActive(key)) keys.push(key)
     return {
       keys,
+      isAsBefore: (keyId) => {
+        if (left.size === 0) return false
+        const key = byId(keyId)
+        return key !== undefined && left.has(key) && isActive(key)
+      },
       judged: (failed = []) => {
         this.#judged(now, nowMs)
         for (const keyId of failed) {
@@ -112,15 +129,24 @@ export class Unjudged<Key extends JudgedKey> {
     }
   }
 
-  #candidates(last: Judgement, now: Judgement, byId: (keyId: string) => Key | undefined): Iterable<Key> {
-    const others = [...now.watched, ...last.watched, ...differing(last.standings, now.standings)]
-    if (others.length === 0) return this.#marks.keys()
-    const keys = new Set(this.#marks.keys())
+  /** `left` is given the keys with an open alert that need not be judged. */
+  #candidates(
+    last: Judgement,
+    now: Judgement,
+    { byId, left }: { readonly byId: (keyId: string) => Key | undefined; readonly left: Set<Key> },
+  ): Iterable<Key> {
+    const others = [...differing(last.watched, now.watched), ...differing(last.standings, now.standings)]
+    if (now.minuteMs !== last.minuteMs) others.push(...now.watched.keys())
+    const keys = others.length === 0 ? undefined : new Set(this.#marks.keys())
     for (const keyId of others) {
       const key = byId(keyId)
-      if (key !== undefined) keys.add(key)
+      if (key !== undefined) keys?.add(key)
     }
-    return keys
+    for (const keyId of now.watched.keys()) {
+      const key = byId(keyId)
+      if (key !== undefined && !(keys ?? this.#marks).has(key)) left.add(key)
+    }
+    return keys ?? this.#marks.keys()
   }
 
   #cameLate(key: Key, { activeSinceMs, nowMs }: LookRange): boolean {

@@ -168,21 +168,26 @@ describe('a tick', () => {
       return judged.toSorted()
     }
     for (const keyId of ['a', 'b', 'odd']) engine.store.add(enrichedEvent({ keyId, timestampMs: nowMs }))
-    // The first look; then only what has an open alert.
+    // The first look; then what has an alert that was just opened.
     expect(await judgedBy()).toEqual(['a', 'b', 'odd'])
     expect(await judgedBy()).toEqual(['odd'])
+    expect(await judgedBy()).toEqual([])
     engine.store.add(enrichedEvent({ keyId: 'b', timestampMs: nowMs }))
-    expect(await judgedBy()).toEqual(['b', 'odd'])
+    expect(await judgedBy()).toEqual(['b'])
+    // Windows slide by minutes.
+    expect(await judgedBy()).toEqual([])
+    expect(await judgedBy()).toEqual(['odd'])
+    engine.store.add(enrichedEvent({ keyId: 'odd', timestampMs: nowMs }))
+    expect(await judgedBy()).toEqual(['odd'])
     standing = new Map([['a', { revokedSinceMs: nowMs, taught: [] }]])
-    expect(await judgedBy()).toEqual(['a', 'odd'])
+    expect(await judgedBy()).toEqual(['a'])
     standing = new Map()
-    expect(await judgedBy()).toEqual(['a', 'odd'])
+    expect(await judgedBy()).toEqual(['a'])
     const { settingsFor } = engine
     engine = { ...engine, settingsFor: (key) => settingsFor(key) }
     expect(await judgedBy()).toEqual(['a', 'b', 'odd'])
     isBlind = true
     expect(await judgedBy()).toEqual(['a', 'b', 'odd'])
-    expect(await judgedBy()).toEqual(['odd'])
     // What a person closed is looked at once more, and may open anew.
     engine.store.commit({
       nowMs,
@@ -194,7 +199,30 @@ describe('a tick', () => {
     for (const keyId of ['a', 'b', 'odd']) engine.store.add(enrichedEvent({ keyId, timestampMs: nowMs }))
     expect(await judgedBy()).toEqual(['a', 'b', 'odd'])
     expect(await judgedBy()).toEqual(['a', 'b', 'odd'])
-    expect(await judgedBy()).toEqual(['odd'])
+    expect(await judgedBy()).toEqual([])
+  })
+
+  test('an alert of a key that was left out is neither found again nor taken for clean', async () => {
+    const found = new Set(['odd'])
+    const engine = {
+      ...engineOf([
+        defineDetector({
+          name: 'volume_spike',
+          description: 'for tests',
+          settings: z.strictObject(commonSettings('warning')),
+          detect: ({ usage: { key } }) =>
+            found.has(key.keyId) ? [findingOf('volume_spike', key.keyId)] : [],
+        }),
+      ]),
+      resolveAfterMs: 30_000,
+    }
+    engine.store.add(enrichedEvent({ keyId: 'odd', timestampMs: SOME_TIME_MS }))
+    for (const ms of [0, 10_000]) await tick(engine, { shard, nowMs: SOME_TIME_MS + ms })
+    found.clear()
+    const resolvedAt = async (ms: number) =>
+      (await tick(engine, { shard, nowMs: SOME_TIME_MS + ms })).resolved.map(({ keyId }) => keyId)
+    for (const ms of [20_000, 30_000, 40_000, 50_000]) expect(await resolvedAt(ms)).toEqual([])
+    expect(await resolvedAt(MINUTE_MS)).toEqual(['odd'])
   })
 
   test('is repeated for the same keys when it was not committed', async () => {

@@ -48,7 +48,7 @@ export class MemoryEngineStore implements EngineStore {
   look(shard: Shard, range: LookRange, basis: JudgementBasis): UsageLook {
     const { activeSinceMs, nowMs } = range
     const isInUse = (key: KeyHistory): boolean => key.hasUsageFrom(activeSinceMs, nowMs)
-    const { keys, judged } = this.#unjudgedOf(shard).pick(range, basis, {
+    const { keys, isAsBefore, judged } = this.#unjudgedOf(shard).pick(range, basis, {
       all: () => this.#keysOf(shard),
       byId: (keyId) => this.#keys.get(keyId),
     })
@@ -60,6 +60,7 @@ export class MemoryEngineStore implements EngineStore {
         return key !== undefined && isInUse(key)
       },
       isAnyInUse: () => keys.some(isInUse) || [...this.#keysOf(shard)].some(isInUse),
+      isAsBefore,
       judged,
     }
   }

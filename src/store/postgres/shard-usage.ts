@@ -77,6 +77,7 @@ export class ShardUsage {
             return key !== undefined && isInUse(key)
           },
           isAnyInUse: () => picked.keys.some(isInUse) || [...cells.keys.values()].some(isInUse),
+          isAsBefore: picked.isAsBefore,
           judged: picked.judged,
         }
         return { look, seen: arrivals.seen }
