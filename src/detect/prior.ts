@@ -84,10 +84,11 @@ export function priorFor(
   { fleet, teams }: Priors,
   { teamId, firstSeenMs }: { readonly teamId: string | undefined; readonly firstSeenMs: number },
 ): Prior | undefined {
+  const isNewTo = (prior: Prior | undefined): boolean =>
+    prior !== undefined && firstSeenMs >= prior.sinceMs + WATCHED_BEFORE_MS
   const team = teamId === undefined ? undefined : teams.get(teamId)
-  return [team, fleet].find(
-    (prior) => prior !== undefined && firstSeenMs >= prior.sinceMs + WATCHED_BEFORE_MS,
-  )
+  if (isNewTo(team)) return team
+  return isNewTo(fleet) ? fleet : undefined
 }
 
 /** As evidence, `explain` and `GET /keys/{key_id}` name it. */

@@ -25,6 +25,8 @@ export interface Judged {
   /** Where several keys of the fleet are at home. */
   readonly sites?: readonly Site[] | undefined
   readonly taught: readonly Taught[]
+  /** The instant of the tick. */
+  readonly nowMs: number
 }
 
 /**
@@ -33,14 +35,16 @@ export interface Judged {
  */
 export function judgedWith(
   standing: KeyStanding | undefined,
-  { usage, profile, prior, sites }: Omit<Judged, 'taught'>,
+  { usage, profile, prior, sites, nowMs }: Omit<Judged, 'taught'>,
 ): Judged | undefined {
-  if (standing === undefined) return { usage, profile, prior, sites, taught: [] }
+  if (standing === undefined) return { usage, profile, prior, sites, taught: NOTHING_TAUGHT, nowMs }
   const { revokedSinceMs, taught } = standing
   const left = revokedSinceMs === undefined ? usage : withoutRefusals(usage, revokedSinceMs)
   if (revokedSinceMs !== undefined && left.rollups.length === 0) return undefined
-  return { usage: left, profile: withTaught(profile, taught), prior, sites, taught }
+  return { usage: left, profile: withTaught(profile, taught), prior, sites, taught, nowMs }
 }
+
+const NOTHING_TAUGHT: readonly Taught[] = []
 
 /**
  * The usage of a revoked key without what was refused since: its own 401s and 403s are what a revocation is for. What

@@ -4,7 +4,7 @@ import { corroborate } from '../detect/corroborate.ts'
 import type { Detector, DetectorSettings } from '../detect/detector.ts'
 import type { DetectorName, Finding } from '../detect/finding.ts'
 import { moneyAtRisk, weighMoney, type MoneySettings } from '../detect/money-at-risk.ts'
-import { priorFor, type Prior, type Site } from '../detect/prior.ts'
+import { priorFor } from '../detect/prior.ts'
 import { emptyProfile, type Profile } from '../detect/profile.ts'
 import { isTaught } from '../detect/taught.ts'
 import { SILENCE_NEWS_MS } from '../detect/silence.ts'
@@ -97,32 +97,40 @@ export async function tick(
   const looking = store.look(shard, range, basisOf(engine, { openOf, standings }))
   const look = looking instanceof Promise ? await looking : looking
   const silent = silentKeys(engine, shard, { look, nowMs })
-  const usages = [...look.usages, ...(silent instanceof Promise ? await silent : silent)]
+  const alsoSilent = silent instanceof Promise ? await silent : silent
+  const usages = alsoSilent.length === 0 ? look.usages : [...look.usages, ...alsoSilent]
   const known = store.profiles(usages.map((usage) => usage.key.keyId))
   const profiles = known instanceof Promise ? await known : known
   const habits = priorsAt(store, nowMs)
   const priors = habits instanceof Promise ? await habits : habits
-  const toJudge = usages.flatMap((usage) => {
-    const profile = profiles.get(usage.key.keyId) ?? emptyProfileOf(engine, usage, nowMs)
-    const prior = priorFor(priors, { ...usage.key, firstSeenMs: profile.firstSeenMs })
-    return judgedWith(standings.get(usage.key.keyId), { usage, profile, prior, sites: priors.sites }) ?? []
-  })
   // A detector that throws is tried again on the key at the next tick.
   const failed = new Set<string>()
-  const noting: TickEngine = {
-    ...engine,
-    onDetectorError: (failure) => {
-      failed.add(failure.keyId)
-      engine.onDetectorError(failure)
-    },
+  const onDetectorError = (failure: DetectorFailure): void => {
+    failed.add(failure.keyId)
+    engine.onDetectorError(failure)
   }
-  const findings = toJudge.flatMap((judged) => findingsOf(noting, judged, { openOf, nowMs }))
+  const judged: Judged[] = []
+  const findings: TickDecisions['findings'][number][] = []
+  for (const usage of usages) {
+    const { key } = usage
+    const profile = profiles.get(key.keyId) ?? emptyProfileOf(engine, usage, nowMs)
+    const prior = priorFor(priors, { teamId: key.teamId, firstSeenMs: profile.firstSeenMs })
+    const one = judgedWith(standings.get(key.keyId), { usage, profile, prior, sites: priors.sites, nowMs })
+    if (one === undefined) continue
+    judged.push(one)
+    const found = judge(engine, one, onDetectorError)
+    // Nearly always nothing is found.
+    if (found.length > 0) findings.push(...weighed(engine, { found, judged: one, openOf }))
+  }
   const decisions: TickDecisions = {
     nowMs,
     findings,
     ...(engine.isBlind?.() === true
       ? { resolved: [] }
-      : settle(noting, { open, findings, judged: toJudge, isAsBefore: look.isAsBefore, nowMs })),
+      : settle(
+          { ...engine, onDetectorError },
+          { open, findings, judged, isAsBefore: look.isAsBefore, nowMs },
+        )),
     resolveAfterMs: engine.resolveAfterMs,
     mutes: engine.lifecycle?.mutesAt(nowMs),
   }
@@ -132,16 +140,21 @@ export async function tick(
   return { ...outcome, keysJudged: usages.length, hoursLearnt }
 }
 
-/** What is found on one key, by its settings and with what was found on it before. */
-function findingsOf(
+/** What was found on one key, graded by its settings, by what is open on it and by the money at risk. */
+function weighed(
   engine: TickEngine,
-  judged: Judged,
-  { openOf, nowMs }: { readonly openOf: ReadonlyMap<string, readonly Alert[]>; readonly nowMs: number },
+  {
+    found: all,
+    judged,
+    openOf,
+  }: {
+    readonly found: readonly Finding[]
+    readonly judged: Judged
+    readonly openOf: ReadonlyMap<string, readonly Alert[]>
+  },
 ): TickDecisions['findings'] {
-  const judgedHere = judge(engine, { ...judged, nowMs })
-  // Nearly always nothing is found.
-  if (judgedHere.length === 0) return []
-  const found = judgedHere.filter((finding) => !isTaught(finding, judged.taught))
+  const { nowMs } = judged
+  const found = all.filter((finding) => !isTaught(finding, judged.taught))
   const { key } = judged.usage
   const settings = engine.settingsFor(key)
   const isGraded = (detector: DetectorName): boolean => settings.get(detector)?.severity === 'auto'
@@ -151,7 +164,7 @@ function findingsOf(
       ? agreed
       : weighMoney(agreed, {
           settings: engine.money,
-          riskOf: (finding) => moneyAtRisk(finding, { ...judged, nowMs }),
+          riskOf: (finding) => moneyAtRisk(finding, judged),
           isGraded,
         })
   return graded.map((finding) => ({ finding, key, groupKey: engine.groupKeyFor(finding, key) }))
@@ -203,36 +216,33 @@ function silentKeys(
 
 /** Runs every enabled detector over one key. A detector that throws costs its own judgement and no other. */
 export function judge(
-  engine: Pick<TickEngine, 'detectors' | 'settingsFor' | 'onDetectorError' | 'isBlind'>,
-  {
-    usage,
-    profile,
-    prior,
-    sites,
-    nowMs,
-  }: {
-    usage: KeyUsage
-    profile: Profile
-    prior?: Prior | undefined
-    sites?: readonly Site[] | undefined
-    nowMs: number
-  },
-): Finding[] {
+  engine: Pick<TickEngine, 'detectors' | 'settingsFor' | 'isBlind' | 'onDetectorError'>,
+  { usage, profile, prior, sites, nowMs }: Omit<Judged, 'taught'>,
+  onDetectorError = engine.onDetectorError,
+): readonly Finding[] {
   const settingsOf = engine.settingsFor(usage.key)
-  const findings: Finding[] = []
+  const isBlind = engine.isBlind?.() === true
+  let findings: Finding[] | undefined
+  // One object for all of them: they keep nothing of it, and there are many keys.
+  const detection = { usage, profile, prior, sites, nowMs, settings: NO_SETTINGS }
   for (const { detector, settings } of switchedOn(engine.detectors, settingsOf)) {
-    if (detector.restsOnSilence === true && engine.isBlind?.() === true) continue
+    if (isBlind && detector.restsOnSilence === true) continue
+    detection.settings = settings
     try {
-      const found = detector.detect({ usage, profile, prior, sites, settings, nowMs })
+      const found = detector.detect(detection)
       if (found.length === 0) continue
       const calibration = calibrationOf(detector.name, settings, profile)
-      findings.push(...found.map((finding) => withinBudget(finding, calibration)))
+      findings ??= []
+      for (const finding of found) findings.push(withinBudget(finding, calibration))
     } catch (error) {
-      engine.onDetectorError({ detector: detector.name, keyId: usage.key.keyId, error })
+      onDetectorError({ detector: detector.name, keyId: usage.key.keyId, error })
     }
   }
-  return findings
+  return findings ?? NOTHING_FOUND
 }
+
+const NO_SETTINGS: DetectorSettings = { enabled: false, severity: 'info' }
+const NOTHING_FOUND: readonly Finding[] = []
 
 interface SwitchedOn {
   readonly detector: Detector
@@ -294,7 +304,7 @@ function settle(
 }
 
 function identity({ detector, keyId, scope }: Pick<Finding, 'detector' | 'keyId' | 'scope'>): string {
-  return JSON.stringify([detector, keyId, scope])
+  return `${detector} ${scope} ${keyId}`
 }
 
 function emptyProfileOf(engine: TickEngine, usage: KeyUsage, nowMs: number): Profile {

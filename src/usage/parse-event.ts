@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { _, Ajv, type ErrorObject, type KeywordCxt } from 'ajv'
+import { _, Ajv, type Code, type ErrorObject, type KeywordCxt, type Name } from 'ajv'
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
 import { NANO_USD_PER_USD, type UsageEvent } from './event.ts'
@@ -17,23 +17,28 @@ const isWireEvent = withQuickLengths(new Ajv({ validateSchema: false })).compile
   z.toJSONSchema(usageEventSchema, { io: 'input', target: 'draft-7' }),
 )
 
-/** Code points are counted only of texts whose UTF-16 units are too many: there are never more of those. */
+/** Code points are counted only where UTF-16 units do not tell: there are as many of these, and at most twice as many. */
 function withQuickLengths(ajv: Ajv): Ajv {
-  return ajv.removeKeyword('maxLength').addKeyword({
-    keyword: 'maxLength',
-    type: 'string',
-    schemaType: 'number',
+  const quick = (keyword: string, fails: (text: Name, limit: number, codePoints: Name) => Code) => ({
+    keyword,
+    type: 'string' as const,
+    schemaType: 'number' as const,
     code(context: KeywordCxt) {
-      const { data, gen } = context
-      const max = context.schema as number
-      const slow = gen.scopeValue('func', { ref: isLonger })
-      context.fail(_`${data}.length > ${max} && ${slow}(${data}, ${max})`)
+      const codePoints = context.gen.scopeValue('func', { ref: codePointsOf })
+      context.fail(fails(context.data, context.schema as number, codePoints))
     },
   })
+  return ajv
+    .removeKeyword('maxLength')
+    .addKeyword(quick('maxLength', (text, max, of) => _`${text}.length > ${max} && ${of}(${text}) > ${max}`))
+    .removeKeyword('minLength')
+    .addKeyword(
+      quick('minLength', (text, min, of) => _`${text}.length < ${2 * min} && ${of}(${text}) < ${min}`),
+    )
 }
 
-function isLonger(text: string, max: number): boolean {
-  return Array.from(text).length > max
+function codePointsOf(text: string): number {
+  return Array.from(text).length
 }
 
 /**

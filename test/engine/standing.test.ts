@@ -35,10 +35,11 @@ describe('complaint 8: the refusals of a revoked key', () => {
 
   test('leave nothing to judge when there is nothing else', () => {
     const standing = { revokedSinceMs: since, taught: [] }
-    expect(judgedWith(standing, { usage: usageOf([rollup(10, 3, 3)]), profile })).toBeUndefined()
-    expect(judgedWith(standing, { usage: usageOf([rollup(10, 3, 2)]), profile })).toBeDefined()
+    const nowMs = since + 2 * MINUTE_MS
+    expect(judgedWith(standing, { usage: usageOf([rollup(10, 3, 3)]), profile, nowMs })).toBeUndefined()
+    expect(judgedWith(standing, { usage: usageOf([rollup(10, 3, 2)]), profile, nowMs })).toBeDefined()
     expect(
-      judgedWith(undefined, { usage: usageOf([rollup(10, 3, 3)]), profile })?.usage.rollups,
+      judgedWith(undefined, { usage: usageOf([rollup(10, 3, 3)]), profile, nowMs })?.usage.rollups,
     ).toHaveLength(1)
   })
 
