@@ -97,39 +97,69 @@ export interface PlacedSource {
 export function placed(sources: readonly SourceUsage[], known: readonly KnownPlace[]): PlacedSource[] {
   const places: PlacedSource['place'][] = [...known]
   const byAddress = new Map<string, PlacedSource['place']>()
+  const all: PlacedSource[] = []
   // By time, then address: which one names a new place must not hang on the order of equal times.
-  return sources.toSorted(byFirstUse).flatMap((source) => {
+  for (const source of isByFirstUse(sources) ? sources : sources.toSorted(byFirstUse)) {
     const at = coordinates(source)
-    if (at === undefined || source.requests <= source.refused) return []
+    if (at === undefined || source.requests <= source.refused) continue
     let place = byAddress.get(source.address) ?? places.find((candidate) => isSamePlace(candidate, at))
     if (place === undefined) {
       place = { ...at, name: nameOf(source.country, at) }
       places.push(place)
     }
     byAddress.set(source.address, place)
-    return [{ source, place }]
-  })
+    all.push({ source, place })
+  }
+  return all
+}
+
+/** As stores give them: nearly always there is nothing to sort. */
+function isByFirstUse(sources: readonly SourceUsage[]): boolean {
+  let before: SourceUsage | undefined
+  for (const source of sources) {
+    if (before !== undefined && byFirstUse(before, source) > 0) return false
+    before = source
+  }
+  return true
 }
 
 /** Successful use by place, in order of name. */
 export function usesOf(sources: readonly PlacedSource[]): PlaceUse[] {
-  const uses = new Map<string, PlaceUse>()
+  const uses = new Map<string, Writable<PlaceUse> & { readonly addresses: string[] }>()
   for (const { source, place } of sources) {
+    const { address, country, requests, refused, costNanoUsd, firstMs, lastMs } = source
     const use = uses.get(place.name)
-    uses.set(place.name, {
-      name: place.name,
-      latitude: place.latitude,
-      longitude: place.longitude,
-      country: use?.country ?? source.country,
-      addresses: [...new Set([...(use?.addresses ?? []), source.address])],
-      made: (use?.made ?? 0) + source.requests - source.refused,
-      costNanoUsd: (use?.costNanoUsd ?? 0) + source.costNanoUsd,
-      firstMs: Math.min(use?.firstMs ?? Infinity, source.firstMs),
-      lastMs: Math.max(use?.lastMs ?? -Infinity, source.lastMs),
-    })
+    if (use === undefined) {
+      const { name, latitude, longitude } = place
+      const made = requests - refused
+      uses.set(name, {
+        name,
+        latitude,
+        longitude,
+        country,
+        addresses: [address],
+        made,
+        costNanoUsd,
+        firstMs,
+        lastMs,
+      })
+      continue
+    }
+    use.latitude = place.latitude
+    use.longitude = place.longitude
+    use.country ??= country
+    // Most repeat the last one.
+    if (use.addresses.at(-1) !== address && !use.addresses.includes(address)) use.addresses.push(address)
+    use.made += requests - refused
+    use.costNanoUsd += costNanoUsd
+    if (firstMs < use.firstMs) use.firstMs = firstMs
+    if (lastMs > use.lastMs) use.lastMs = lastMs
   }
-  return [...uses.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  const all = [...uses.values()]
+  return all.length > 1 ? all.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : all
 }
+
+type Writable<T> = { -readonly [Field in keyof T]: T[Field] }
 
 /** The habit after the sources of one closed hour. */
 export function withPlaces(habit: PlaceHabit, sources: readonly SourceUsage[]): PlaceHabit {
@@ -189,6 +219,9 @@ export function pauseBetween(
 }
 
 function withUses(known: readonly KnownPlace[], uses: readonly PlaceUse[]): readonly KnownPlace[] {
+  const isOld = ({ name }: PlaceUse): boolean => known.some((place) => place.name === name)
+  // Nearly always a key is where it was.
+  if (uses.every(isOld)) return known.map((place) => seenAgain(place, uses))
   const places = new Map(known.map((place) => [place.name, place]))
   for (const { name, latitude, longitude, firstMs, lastMs } of uses) {
     const before = places.get(name)
@@ -206,6 +239,13 @@ function withUses(known: readonly KnownPlace[], uses: readonly PlaceUse[]): read
     all.toSorted((a, b) => b.lastMs - a.lastMs || (a.name < b.name ? -1 : 1)).slice(0, PLACES_MAX),
   )
   return all.filter((place) => kept.has(place))
+}
+
+function seenAgain(place: KnownPlace, uses: readonly PlaceUse[]): KnownPlace {
+  const use = uses.find(({ name }) => name === place.name)
+  if (use === undefined) return place
+  const { name, latitude, longitude, lastMs } = use
+  return { name, latitude, longitude, firstMs: place.firstMs, lastMs: Math.max(place.lastMs, lastMs) }
 }
 
 function pairKey({ from, to }: Omit<KnownPair, 'firstMs'>): string {

@@ -125,8 +125,8 @@ export async function tick(
   const decisions: TickDecisions = {
     nowMs,
     findings,
-    ...(engine.isBlind?.() === true
-      ? { resolved: [] }
+    ...(open.length === 0 || engine.isBlind?.() === true
+      ? NOTHING_SETTLED
       : settle(
           { ...engine, onDetectorError },
           { open, findings, judged, isAsBefore: look.isAsBefore, nowMs },
@@ -283,7 +283,6 @@ function settle(
     readonly isAsBefore: (keyId: string) => boolean
   },
 ): Settled {
-  if (open.length === 0) return NOTHING_SETTLED
   const found = new Set(findings.map(({ finding }) => identity(finding)))
   const missed = open.filter((alert) => !found.has(identity(alert)) && !isAsBefore(alert.keyId))
   const { closeAt = 1, cleanEvaluations = 1 } = engine.lifecycle ?? {}

@@ -94,6 +94,7 @@ export function hashEventSecrets(
   event: UsageEvent,
   hashKey: Uint8Array,
 ): { readonly event: UsageEvent; readonly replaced: number } {
+  if (isClean(event)) return { event, replaced: 0 }
   let replaced = 0
   // The whole value, and not only the secret in it: the hash is short, so the value stays within its limit.
   const whole = <T extends string | undefined>(value: T): T => {
@@ -122,6 +123,21 @@ export function hashEventSecrets(
     if (clean.some(([name, value]) => metadata?.[name] !== value)) metadata = Object.fromEntries(clean)
   }
   return replaced === 0 ? { event, replaced } : { event: { ...event, ...names, metadata }, replaced }
+}
+
+/** True for an event in which nothing has to be replaced. Nearly always, and then this is all that is done. */
+function isClean({ id, keyId, model, provider, teamId, userId, environment, metadata }: UsageEvent): boolean {
+  const isNone = (value: string | undefined): boolean => value === undefined || isKnownClean(value)
+  return (
+    metadata === undefined &&
+    !looksLikeSecret(id) &&
+    isKnownClean(keyId) &&
+    isKnownClean(model) &&
+    isNone(provider) &&
+    isNone(teamId) &&
+    isNone(userId) &&
+    isNone(environment)
+  )
 }
 
 // Names of models, keys, teams come again and again; the search costs a hundred times this look-up.

@@ -30,17 +30,26 @@ export interface SourceUsage extends UsageTotals {
 type Counted = { -readonly [Field in keyof SourceUsage]: SourceUsage[Field] }
 
 /** The source that one event makes; undefined when it has no address. */
-export function sourceOf(event: EnrichedEvent): Counted | undefined {
-  if (event.ip === undefined) return undefined
+export function sourceOf(event: EnrichedEvent, totals = totalsOf(event)): Counted | undefined {
+  const { keyId, ip, place, timestampMs } = event
+  if (ip === undefined) return undefined
+  const { latitude, longitude } = coordinatesOf(place)
   return {
-    keyId: event.keyId,
-    bucketMs: bucketStart(event.timestampMs, SOURCE_BUCKET_MS),
-    address: event.ip,
-    country: event.place?.country,
-    ...coordinatesOf(event.place),
-    ...totalsOf(event),
-    firstMs: event.timestampMs,
-    lastMs: event.timestampMs,
+    keyId,
+    bucketMs: bucketStart(timestampMs, SOURCE_BUCKET_MS),
+    address: ip,
+    country: place?.country,
+    latitude,
+    longitude,
+    requests: totals.requests,
+    refused: totals.refused,
+    inputTokens: totals.inputTokens,
+    outputTokens: totals.outputTokens,
+    cachedInputTokens: totals.cachedInputTokens,
+    costNanoUsd: totals.costNanoUsd,
+    unpriced: totals.unpriced,
+    firstMs: timestampMs,
+    lastMs: timestampMs,
   }
 }
 

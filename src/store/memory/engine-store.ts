@@ -65,6 +65,13 @@ export class MemoryEngineStore implements EngineStore {
     }
   }
 
+  /** The hours with usage that no profile holds yet that ended by the instant; nearly always there is none. */
+  #closedBefore(beforeMs: number): readonly number[] {
+    let closed: number[] | undefined
+    for (const hourMs of this.#unlearnt.keys()) if (hourMs + HOUR_MS <= beforeMs) (closed ??= []).push(hourMs)
+    return closed ?? NO_TIMES
+  }
+
   #unjudgedOf(shard: Shard): Unjudged<KeyHistory> {
     const isSame = (other: Shard): boolean => other.index === shard.index && other.count === shard.count
     const known = this.#shards.find((each) => isSame(each.shard))
@@ -97,10 +104,9 @@ export class MemoryEngineStore implements EngineStore {
     shard: Shard,
     { beforeMs, limit }: { readonly beforeMs: number; readonly limit: number },
   ): KeyHour[] {
+    const closed = this.#closedBefore(beforeMs)
+    if (closed.length === 0) return NO_HOURS
     const hours: KeyHour[] = []
-    const closed: number[] = []
-    for (const hourMs of this.#unlearnt.keys()) if (hourMs + HOUR_MS <= beforeMs) closed.push(hourMs)
-    if (closed.length === 0) return hours
     for (const hourMs of closed.toSorted((a, b) => a - b)) {
       const keys = [...(this.#unlearnt.get(hourMs) ?? [])].filter((key) => isIn(shard, key.attributes.keyId))
       for (const key of keys.toSorted(byKeyId)) {
@@ -236,6 +242,9 @@ export class MemoryEngineStore implements EngineStore {
     })
   }
 }
+
+const NO_HOURS: KeyHour[] = []
+const NO_TIMES: readonly number[] = []
 
 function byKeyId(a: KeyHistory, b: KeyHistory): number {
   return a.attributes.keyId < b.attributes.keyId ? -1 : 1

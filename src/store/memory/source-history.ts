@@ -35,7 +35,7 @@ export class SourceHistory {
       if (atMs > known.lastMs) known.lastMs = atMs
       return
     }
-    const source = sourceOf(event)
+    const source = sourceOf(event, totals)
     if (source === undefined) return
     bucket.byAddress.set(source.address, source)
     bucket.inOrder = undefined
