@@ -14,11 +14,7 @@ const entry = program()
 // Half of a start is compiling. Beside the code, not in the temporary directory: what is kept there is run. Where that
 // cannot be written nothing is kept.
 const compiled = join(root, 'node_modules', '.cache', 'keyhound')
-// For what runs long. V8 would keep 128 MB for new objects, of which a few are in use, and let dead ones pile up to
-// several times the live ones before it looks. Measured in docs/performance.md, "Memory".
-const flags = ['start', 'demo'].includes(process.argv[2])
-  ? ['--max-semi-space-size=8', '--heap-growing-percent=30']
-  : []
+const flags = flagsOf(process.argv[2])
 
 if (Number(process.versions.node.split('.')[0]) >= WANTED) {
   // V8 reads these flags when it starts, so this process starts anew in its own place: same number, same streams. Not
@@ -53,6 +49,17 @@ if (Number(process.versions.node.split('.')[0]) >= WANTED) {
     process.exit(1)
   })
   child.on('exit', (code, signal) => process.exit(signal ? 128 + (constants.signals[signal] ?? 0) : (code ?? 1)))
+}
+
+/** Flags of V8, by what is run. Measured in docs/performance.md, "Memory" and "Backtest". */
+function flagsOf(command) {
+  // For what runs long. V8 would keep 128 MB for new objects, of which a few are in use, and let dead ones pile up to
+  // several times the live ones before it looks.
+  if (command === 'start' || command === 'demo') return ['--max-semi-space-size=8', '--heap-growing-percent=30']
+  // What a key did of late lives for two hours of event time and then dies: with room for that it dies young, and is
+  // not copied again and again.
+  if (command === 'backtest') return ['--min-semi-space-size=64', '--max-semi-space-size=64']
+  return []
 }
 
 /**
