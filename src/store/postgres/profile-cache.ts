@@ -8,7 +8,7 @@ import type { Database } from './database.ts'
 const PROFILES_KEPT = 12_000
 /** Those of a larger fleet are put aside compressed, some 2 KB each: unpacking one takes a tenth of what reading it does. */
 const ASIDE_KEPT = 200_000
-/** Asked for at a time: as many profiles, all of them new, are some 20 MB of text. */
+/** Read at a time: as many profiles are some 20 MB of text. */
 const KEYS_PER_QUERY = 2_000
 
 interface Row {
@@ -16,6 +16,15 @@ interface Row {
   /** Null when the key has no profile. */
   readonly version: string | null
   readonly state: StoredProfile | null
+}
+
+/** A row for each of the keys. */
+async function stored(db: Database, keyIds: readonly string[]): Promise<readonly Row[]> {
+  const { rows } = await sql<Row>`
+    select asked.key_id, p.xmin::text as version, p.state
+    from unnest(${[...keyIds]}::text[]) as asked (key_id)
+    left join profile as p on p.key_id = asked.key_id`.execute(db)
+  return rows
 }
 
 interface Known {
@@ -46,10 +55,19 @@ export class ProfileCache {
     })
   }
 
+  /** Versions are asked for at once: of many keys the database goes through the table, which is quicker than to look each up. */
   async read(db: Database, keyIds: readonly string[]): Promise<Map<string, Profile>> {
+    const changed = new Map<string, Row>()
+    const toRead = await this.#changedIn(db, keyIds)
+    for (let from = 0; from < toRead.length; from += KEYS_PER_QUERY)
+      for (const row of await stored(db, toRead.slice(from, from + KEYS_PER_QUERY)))
+        changed.set(row.key_id, row)
     const profiles = new Map<string, Profile>()
-    for (let from = 0; from < keyIds.length; from += KEYS_PER_QUERY)
-      await this.#readSome(db, keyIds.slice(from, from + KEYS_PER_QUERY), profiles)
+    for (const keyId of keyIds) {
+      const row = changed.get(keyId)
+      const profile = row === undefined ? this.#profileOf(keyId) : this.#changed(row)
+      if (profile !== undefined) profiles.set(keyId, profile)
+    }
     return profiles
   }
 
@@ -58,21 +76,18 @@ export class ProfileCache {
     this.#known.set(profile.keyId, { version, profile })
   }
 
-  async #readSome(db: Database, keyIds: readonly string[], into: Map<string, Profile>): Promise<void> {
+  /** The keys whose row is another than the one that is known, or is gone. */
+  async #changedIn(db: Database, keyIds: readonly string[]): Promise<string[]> {
+    if (keyIds.length === 0) return []
     const versions = keyIds.map(
       (keyId) => (this.#known.get(keyId) ?? this.#aside.get(keyId))?.version ?? null,
     )
-    const { rows } = await sql<Row>`
-      select known.key_id, p.xmin::text as version, p.state
+    const { rows } = await sql<{ readonly key_id: string }>`
+      select known.key_id
       from unnest(${[...keyIds]}::text[], ${versions}::xid[]) as known (key_id, version)
       left join profile as p on p.key_id = known.key_id
       where p.xmin is distinct from known.version`.execute(db)
-    const changed = new Map(rows.map((row) => [row.key_id, row]))
-    for (const keyId of keyIds) {
-      const row = changed.get(keyId)
-      const profile = row === undefined ? this.#profileOf(keyId) : this.#changed(row)
-      if (profile !== undefined) into.set(keyId, profile)
-    }
+    return rows.map((row) => row.key_id)
   }
 
   #changed({ key_id: keyId, version, state }: Row): Profile | undefined {
