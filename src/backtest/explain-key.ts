@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts'
 import type { EnrichEvent } from '../enrich/enrich-event.ts'
-import type { DetectorFailure } from '../engine/tick.ts'
+import type { DetectorFailure } from '../engine/judge.ts'
 import { DAY_MS } from '../usage/duration.ts'
 import type { UsageEvent } from '../usage/event.ts'
 import { Backtest, type BacktestAlert, type KeyExplanation } from './backtest.ts'

@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts'
 import { LEARN_DELAY_MS } from '../detect/profile.ts'
 import type { EnrichEvent } from '../enrich/enrich-event.ts'
-import type { DetectorFailure } from '../engine/tick.ts'
+import type { DetectorFailure } from '../engine/judge.ts'
 import { DAY_MS, HOUR_MS } from '../usage/duration.ts'
 import type { EnrichedEvent, UsageEvent } from '../usage/event.ts'
 import { bucketStart } from '../usage/rollup.ts'

@@ -40,6 +40,8 @@ export interface Detector {
   readonly settings: z.ZodObject
   /** It judges by what is missing, or by a share of what there is: it is not asked while usage does not arrive as it should. */
   readonly restsOnSilence?: boolean
+  /** It judges what is so now, by what the profile holds: of the usage of some hours ago that came late it can say nothing. */
+  readonly judgesTheMoment?: boolean
   /** It judges a key that is still being learnt by `prior`. */
   readonly usesPrior?: boolean
   /**
@@ -55,6 +57,7 @@ export function defineDetector<Schema extends z.ZodObject>(detector: {
   readonly description: string
   readonly settings: Schema
   readonly restsOnSilence?: boolean
+  readonly judgesTheMoment?: boolean
   readonly usesPrior?: boolean
   detect(detection: Detection<z.output<Schema> & DetectorSettings>, trace?: Trace): Finding[]
 }): Detector {

@@ -1,12 +1,5 @@
 import type { Alert } from '../alert/alert.ts'
-import { calibrationOf, withinBudget } from '../detect/alert-budget.ts'
-import { corroborate } from '../detect/corroborate.ts'
-import type { Detector, DetectorSettings } from '../detect/detector.ts'
-import type { DetectorName, Finding } from '../detect/finding.ts'
-import { moneyAtRisk, weighMoney, type MoneySettings } from '../detect/money-at-risk.ts'
 import { priorFor } from '../detect/prior.ts'
-import { emptyProfile, type Profile } from '../detect/profile.ts'
-import { isTaught } from '../detect/taught.ts'
 import { SILENCE_NEWS_MS } from '../detect/silence.ts'
 import type {
   AnnouncementPlanner,
@@ -19,8 +12,16 @@ import type {
 } from '../store/engine-store.ts'
 import type { JudgementBasis } from '../store/unjudged.ts'
 import { MINUTE_MS } from '../usage/duration.ts'
-import type { KeyAttributes } from '../usage/event.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
+import {
+  emptyProfileOf,
+  identity,
+  judge,
+  weighed,
+  type DetectorFailure,
+  type JudgingEngine,
+} from './judge.ts'
+import { findLate } from './late.ts'
 import { learnClosedHours } from './learn.ts'
 import { priorsAt } from './priors.ts'
 import { judgedWith, type Judged, type KeyStandings } from './standing.ts'
@@ -28,49 +29,28 @@ import { isAboveClosing, settleAlerts, type Lifecycle, type Settled } from './se
 
 /**
  * A key is judged while it has usage this recent. Gateways deliver in batches, a minute late and more; what comes later
- * than this, up to RECENT_USAGE_MS, is judged once, at the first tick after it came (see `Unjudged`). What
- * is later still is counted where it belongs, and no detector looks so far back.
+ * than this, up to RECENT_USAGE_MS, is judged once, at the first tick after it came (see `Unjudged`). What is later still,
+ * up to LATE_JUDGED_MS, is judged as of its own time (see `LateUsage`), and what is later than that is counted where it
+ * belongs, and no detector looks so far back.
  */
 export const ACTIVE_MS = 5 * MINUTE_MS
 
 /** What one tick works with: the same for the daemon (Postgres) and the backtest (memory). */
-export interface TickEngine {
+export interface TickEngine extends JudgingEngine {
   readonly store: EngineStore
-  readonly detectors: readonly Detector[]
-  /** The settings of every detector for a key, overrides applied. */
-  readonly settingsFor: (key: KeyAttributes) => ReadonlyMap<DetectorName, DetectorSettings>
-  /** The time zone in which a key's week is learnt. */
-  readonly timeZoneFor: (key: KeyAttributes) => string
-  /** Alerts with the same group key are announced together. */
-  readonly groupKeyFor: (finding: Finding, key: KeyAttributes) => string
   readonly resolveAfterMs: number
   /** See `Learner`; the backtest leaves it out. */
   readonly learnPerTick?: number | undefined
   /** When alerts end and what keeps them quiet; by time alone, and nothing, when absent. */
   readonly lifecycle?: Lifecycle | undefined
-  /** What money says about severity; nothing when absent. */
-  readonly money?: MoneySettings | undefined
   /** What people said of keys and what was done to them; nothing when absent. */
   readonly standings?: ((nowMs: number) => Promise<KeyStandings>) | undefined
   readonly plan: AnnouncementPlanner
-  /**
-   * True while nobody can say what keys do, because their usage does not arrive: quiet means nothing then. No alert is
-   * resolved, and detectors that judge by what is missing hold their tongue.
-   */
-  readonly isBlind?: (() => boolean) | undefined
-  /** A detector threw: told, and the other detectors and keys go on. */
-  readonly onDetectorError: (failure: DetectorFailure) => void
 }
 
 const NO_STANDINGS: KeyStandings = new Map()
 const NONE_OPEN: ReadonlyMap<string, readonly Alert[]> = new Map()
 const NOTHING_SETTLED: Settled = { resolved: [], held: [], clean: [] }
-
-export interface DetectorFailure {
-  readonly detector: DetectorName
-  readonly keyId: string
-  readonly error: unknown
-}
 
 export interface TickReport extends TickOutcome {
   readonly keysJudged: number
@@ -99,7 +79,9 @@ export async function tick(
   const silent = silentKeys(engine, shard, { look, nowMs })
   const alsoSilent = silent instanceof Promise ? await silent : silent
   const usages = alsoSilent.length === 0 ? look.usages : [...look.usages, ...alsoSilent]
-  const known = store.profiles(usages.map((usage) => usage.key.keyId))
+  const keyIds = usages.map(({ key }) => key.keyId)
+  for (const { usage } of look.late) keyIds.push(usage.key.keyId)
+  const known = store.profiles(keyIds)
   const profiles = known instanceof Promise ? await known : known
   const habits = priorsAt(store, nowMs)
   const priors = habits instanceof Promise ? await habits : habits
@@ -122,6 +104,18 @@ export async function tick(
     // Nearly always nothing is found.
     if (found.length > 0) findings.push(...weighed(engine, { found, judged: one, openOf }))
   }
+  if (look.late.length > 0)
+    findings.push(
+      ...findLate(engine, look.late, {
+        profiles,
+        standings,
+        sites: priors.sites,
+        openOf,
+        found: findings,
+        nowMs,
+        onDetectorError,
+      }),
+    )
   const decisions: TickDecisions = {
     nowMs,
     findings,
@@ -138,36 +132,6 @@ export async function tick(
   const outcome = committing instanceof Promise ? await committing : committing
   look.judged(failed)
   return { ...outcome, keysJudged: usages.length, hoursLearnt }
-}
-
-/** What was found on one key, graded by its settings, by what is open on it and by the money at risk. */
-function weighed(
-  engine: TickEngine,
-  {
-    found: all,
-    judged,
-    openOf,
-  }: {
-    readonly found: readonly Finding[]
-    readonly judged: Judged
-    readonly openOf: ReadonlyMap<string, readonly Alert[]>
-  },
-): TickDecisions['findings'] {
-  const { nowMs } = judged
-  const found = all.filter((finding) => !isTaught(finding, judged.taught))
-  const { key } = judged.usage
-  const settings = engine.settingsFor(key)
-  const isGraded = (detector: DetectorName): boolean => settings.get(detector)?.severity === 'auto'
-  const agreed = corroborate(found, openOf.get(key.keyId) ?? [], { nowMs, isGraded })
-  const graded =
-    engine.money === undefined
-      ? agreed
-      : weighMoney(agreed, {
-          settings: engine.money,
-          riskOf: (finding) => moneyAtRisk(finding, judged),
-          isGraded,
-        })
-  return graded.map((finding) => ({ finding, key, groupKey: engine.groupKeyFor(finding, key) }))
 }
 
 /** What a judgement rests on besides usage and profiles: what operators do must take effect at the next tick. */
@@ -214,60 +178,6 @@ function silentKeys(
   return silent instanceof Promise ? silent.then(unused) : unused(silent)
 }
 
-/** Runs every enabled detector over one key. A detector that throws costs its own judgement and no other. */
-export function judge(
-  engine: Pick<TickEngine, 'detectors' | 'settingsFor' | 'isBlind' | 'onDetectorError'>,
-  { usage, profile, prior, sites, nowMs }: Omit<Judged, 'taught'>,
-  onDetectorError = engine.onDetectorError,
-): readonly Finding[] {
-  const settingsOf = engine.settingsFor(usage.key)
-  const isBlind = engine.isBlind?.() === true
-  let findings: Finding[] | undefined
-  // One object for all of them: they keep nothing of it, and there are many keys.
-  const detection = { usage, profile, prior, sites, nowMs, settings: NO_SETTINGS }
-  for (const { detector, settings } of switchedOn(engine.detectors, settingsOf)) {
-    if (isBlind && detector.restsOnSilence === true) continue
-    detection.settings = settings
-    try {
-      const found = detector.detect(detection)
-      if (found.length === 0) continue
-      const calibration = calibrationOf(detector.name, settings, profile)
-      findings ??= []
-      for (const finding of found) findings.push(withinBudget(finding, calibration))
-    } catch (error) {
-      onDetectorError({ detector: detector.name, keyId: usage.key.keyId, error })
-    }
-  }
-  return findings ?? NOTHING_FOUND
-}
-
-const NO_SETTINGS: DetectorSettings = { enabled: false, severity: 'info' }
-const NOTHING_FOUND: readonly Finding[] = []
-
-interface SwitchedOn {
-  readonly detector: Detector
-  readonly settings: DetectorSettings
-}
-
-/** The enabled detectors with their settings; remembered per settings, which are the same for most keys. */
-function switchedOn(
-  detectors: readonly Detector[],
-  settingsOf: ReadonlyMap<DetectorName, DetectorSettings>,
-): readonly SwitchedOn[] {
-  const known = enabled.get(settingsOf)
-  if (known?.detectors === detectors) return known.switchedOn
-  const found = detectors.flatMap((detector) => {
-    const settings = settingsOf.get(detector.name)
-    return settings?.enabled === true ? [{ detector, settings }] : []
-  })
-  enabled.set(settingsOf, { detectors, switchedOn: found })
-  return found
-}
-const enabled = new WeakMap<
-  ReadonlyMap<DetectorName, DetectorSettings>,
-  { readonly detectors: readonly Detector[]; readonly switchedOn: readonly SwitchedOn[] }
->()
-
 /** What becomes of the open alerts that were looked for and not found; nothing of those whose key is as before. */
 function settle(
   engine: TickEngine,
@@ -300,16 +210,4 @@ function settle(
     })
   }
   return settleAlerts(missed, { resolveAfterMs: engine.resolveAfterMs, cleanEvaluations, isHeld, nowMs })
-}
-
-function identity({ detector, keyId, scope }: Pick<Finding, 'detector' | 'keyId' | 'scope'>): string {
-  return `${detector} ${scope} ${keyId}`
-}
-
-function emptyProfileOf(engine: TickEngine, usage: KeyUsage, nowMs: number): Profile {
-  return emptyProfile({
-    keyId: usage.key.keyId,
-    firstSeenMs: usage.rollups[0]?.bucketMs ?? nowMs,
-    timeZone: engine.timeZoneFor(usage.key),
-  })
 }

@@ -5,6 +5,7 @@ import type { AnnouncementPlan } from '../alert/plan-announcement.ts'
 import type { Finding } from '../detect/finding.ts'
 import type { KeyHabit } from '../detect/key-habit.ts'
 import type { Profile } from '../detect/profile.ts'
+import { HOUR_MS } from '../usage/duration.ts'
 import type { KeyAttributes } from '../usage/event.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import type { Rollup } from '../usage/rollup.ts'
@@ -85,9 +86,21 @@ export interface EngineStore {
   commit(decisions: TickDecisions, plan: AnnouncementPlanner): Awaitable<TickOutcome>
 }
 
+/** Usage that came when ticks no longer looked back so far, up to so long after it happened, is judged once, as of then. */
+export const LATE_JUDGED_MS = 24 * HOUR_MS
+
+/** The usage of an hour that got some of it late, and of the hour before. */
+export interface LateUsage {
+  readonly usage: KeyUsage
+  /** The end of the last minute that got some: the instant as of which it is to be judged. */
+  readonly asOfMs: number
+}
+
 /** What was found at one look at the usage of a shard. Usage is valid until the next. */
 export interface UsageLook {
   readonly usages: readonly KeyUsage[]
+  /** Hours of the last LATE_JUDGED_MS, older than RECENT_USAGE_MS, that got usage since they were judged: some of them, when they are many. */
+  readonly late: readonly LateUsage[]
   /** True for a key that is active, whether it is to be judged or not. */
   readonly isInUse: (keyId: string) => boolean
   /** True when any key of the shard is. */

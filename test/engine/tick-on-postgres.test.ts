@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
 import { parseConfig } from '../../src/config/load.ts'
@@ -163,5 +164,66 @@ describe('the engine on Postgres', () => {
     const after = (await engine.store.profiles(['key-1'])).get('key-1')
     expect(after?.learnedUntilMs).toBe(NOON + HOUR_MS)
     if (isRevoked) expect(after?.refusals).toEqual(before.get('key-1')?.refusals)
+  })
+
+  describe('usage that came hours late', () => {
+    /** By the clock of the database, for what is late is noted by it. */
+    let nowMs: number
+    const late = (hours: number, given: Partial<EnrichedEvent> = {}) =>
+      Array.from({ length: 10 }, (_, n) =>
+        event({
+          timestampMs: nowMs - hours * HOUR_MS + n * SECOND_MS,
+          ip: '5.2.128.1',
+          place: { country: 'RO', latitude: 44.4, longitude: 26.1 },
+          ...given,
+        }),
+      )
+    const look = () => tick(engine, { shard: { index: 0, count: 1 }, nowMs: (nowMs += 10 * SECOND_MS) })
+
+    beforeEach(async () => {
+      const { rows } = await sql<{ at: Date }>`select now() as at`.execute(db)
+      nowMs = rows[0]?.at.getTime() ?? NaN
+      const days = Array.from({ length: 5 * 24 * 6 }, (_, n) => nowMs - 6 * DAY_MS + n * 10 * MINUTE_MS)
+      await write(days.map((timestampMs) => event({ keyId: 'late', timestampMs })))
+      await look()
+      expect((await look()).opened).toEqual([])
+    })
+
+    test('up to a day is judged as of its own time, once, and says that it came late', async () => {
+      await write(late(9, { keyId: 'late' }))
+      const { opened } = await look()
+      expect(opened).toMatchObject([{ detector: 'unusual_geo', keyId: 'late' }])
+      // To the end of its hour.
+      expect(opened[0]?.evidence['came_late_by']).toMatch(/^[89]h$/)
+      expect(opened[0]?.summary).toMatch(/\([89] hours ago: this usage came late\)$/)
+      const seen = async () => (await db.selectFrom('alert').select('occurrences').execute())[0]?.occurrences
+      expect(await seen()).toBe(1)
+      await look()
+      expect(await seen()).toBe(1)
+    })
+
+    test('is judged by whoever looks next when a tick failed, and by a process that has just started', async () => {
+      await write(late(9, { keyId: 'late' }))
+      const failing: TickEngine = {
+        ...engine,
+        groupKeyFor: () => {
+          throw new Error('killed')
+        },
+      }
+      await expect(tick(failing, { shard: { index: 0, count: 1 }, nowMs })).rejects.toThrow('killed')
+      const [alert] = (await look()).opened
+      expect(alert?.keyId).toBe('late')
+      await engine.store.commit({ nowMs, findings: [], resolved: [alert?.id ?? ''] }, engine.plan)
+      engine = { ...engine, store: createEngineStore(db, { settleMs: 0 }) }
+      expect((await look()).opened).toHaveLength(1)
+    })
+
+    test('more than a day is counted where it belongs, and not judged', async () => {
+      await write(late(25, { keyId: 'late' }))
+      expect((await look()).opened).toEqual([])
+      const { rows } = await sql<{ requests: number }>`
+        select sum(requests)::int as requests from usage_rollup where country = 'RO'`.execute(db)
+      expect(rows).toEqual([{ requests: 10 }])
+    })
   })
 })

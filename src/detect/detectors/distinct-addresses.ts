@@ -39,6 +39,7 @@ export const distinctAddresses = defineDetector({
   name: 'distinct_addresses',
   description: 'Use from far more addresses in a day than is usual for this key, as when it was sold on.',
   settings,
+  judgesTheMoment: true,
   detect: (detection, trace) => {
     const { usage, profile, settings: chosen, nowMs } = detection
     if (isLearning(profile, chosen, nowMs)) return []

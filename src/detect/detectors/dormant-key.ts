@@ -34,6 +34,7 @@ export const dormantKey = defineDetector({
   name: 'dormant_key',
   description: 'Use of a key that was silent for many days.',
   settings,
+  judgesTheMoment: true,
   detect: (detection, trace) => {
     const { usage, profile, settings: chosen, nowMs } = detection
     const isUsed = check(trace, profile.events >= EVENTS_MIN, () => ({

@@ -26,6 +26,7 @@ export const keyAge = defineDetector({
   name: 'key_age',
   description: 'A key is used that is due for rotation.',
   settings,
+  judgesTheMoment: true,
   detect: (detection, trace) => {
     const { usage, profile, settings: chosen, nowMs } = detection
     const ageMs = nowMs - profile.firstSeenMs

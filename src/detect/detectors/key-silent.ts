@@ -25,6 +25,7 @@ export const keySilent = defineDetector({
   name: 'key_silent',
   description: 'A key with a steady habit has gone quiet far beyond it.',
   settings,
+  judgesTheMoment: true,
   restsOnSilence: true,
   detect: (detection, trace) => {
     const { usage, profile, settings: chosen, nowMs } = detection

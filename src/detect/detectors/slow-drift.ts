@@ -42,6 +42,7 @@ export const slowDrift = defineDetector({
   description:
     'The last week is well above what the weeks before it make expect, though no hour of it stands out.',
   settings,
+  judgesTheMoment: true,
   detect: (detection, trace) => {
     const { profile, settings: chosen, nowMs } = detection
     if (isLearning(profile, chosen, nowMs)) return []

@@ -66,6 +66,7 @@ export const spendThreshold = defineDetector({
   name: 'spend_threshold',
   description: 'A key spent more than a limit within a rolling window or a period of the calendar.',
   settings,
+  judgesTheMoment: true,
   detect: (detection, trace) => {
     const { limits } = detection.settings
     if (!check(trace, limits.length > 0, noLimit)) return []

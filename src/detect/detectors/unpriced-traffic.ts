@@ -40,6 +40,7 @@ export const unpricedTraffic = defineDetector({
   name: 'unpriced_traffic',
   description: 'Much of the use of a key has no known price, so that limits on spend do not see it.',
   settings,
+  judgesTheMoment: true,
   detect: (detection, trace) => {
     const { settings: chosen, nowMs } = detection
     // Nearly always every price is known, and then this is all that is done.

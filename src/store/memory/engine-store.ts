@@ -55,6 +55,8 @@ export class MemoryEngineStore implements EngineStore {
     for (const key of keys) key.prune(nowMs)
     return {
       usages: keys.map((key) => key.recentUsage(nowMs)),
+      // A backtest keeps no usage that old.
+      late: NOTHING_LATE,
       isInUse: (keyId) => {
         const key = this.#keys.get(keyId)
         return key !== undefined && isInUse(key)
@@ -243,6 +245,7 @@ export class MemoryEngineStore implements EngineStore {
   }
 }
 
+const NOTHING_LATE: UsageLook['late'] = []
 const NO_HOURS: KeyHour[] = []
 const NO_TIMES: readonly number[] = []
 

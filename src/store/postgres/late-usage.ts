@@ -1,11 +1,15 @@
 import { sql, type RawBuilder } from 'kysely'
+import { LATE_JUDGED_MS } from '../engine-store.ts'
 import { HOUR_MS, MINUTE_MS } from '../../usage/duration.ts'
 import type { News } from './arrivals.ts'
+import type { Database } from './database.ts'
 
 /** Usage that is younger when it is stored is not noted: ticks read the newest minutes anyway. */
 const LATE_MS = 5 * MINUTE_MS
 /** Usage that is older is not noted either: no tick looks so far back, and a history that is imported is all of it late. */
-const NOTED_MS = 4 * HOUR_MS
+const NOTED_MS = LATE_JUDGED_MS + HOUR_MS
+/** Older usage than this is noted by the hour, as of its last minute: ticks judge it by the hour. */
+const BY_MINUTE_MS = 4 * HOUR_MS
 /** How long notes are kept; whoever has not looked for longer reads all. */
 export const NOTES_KEPT_MS = 6 * HOUR_MS
 /** The clock of a database may be put back by so much without a row being overlooked. */
@@ -17,7 +21,9 @@ const CLOCK_STEP_MS = MINUTE_MS
  */
 export const NOTE_LATE_USAGE = `
   insert into late_usage (key_id, bucket)
-  select distinct key_id, date_bin('1 minute', ts, 'epoch')
+  select distinct key_id,
+    case when ts > (select clock_timestamp() - '${BY_MINUTE_MS} ms'::interval) then date_bin('1 minute', ts, 'epoch')
+      else date_bin('1 hour', ts, 'epoch') + interval '59 minutes' end
   from inserted
   where ts < (select clock_timestamp() - '${LATE_MS} ms'::interval)
     and ts > (select clock_timestamp() - '${NOTED_MS} ms'::interval)`
@@ -42,9 +48,54 @@ export function placesOf(
 ): Places {
   const notedFromMs = writtenFromMs - CLOCK_STEP_MS
   const newestMs = notedFromMs - LATE_MS
-  const isNoted = recentMs > atMs - NOTED_MS + CLOCK_STEP_MS && notedFromMs > atMs - NOTES_KEPT_MS / 2
+  const isNoted = recentMs > atMs - BY_MINUTE_MS + CLOCK_STEP_MS && notedFromMs > atMs - NOTES_KEPT_MS / 2
   if (!isNoted || newestMs <= recentMs) return { recentMs, fromMs: recentMs, notedFromMs: undefined }
   return { recentMs, fromMs: newestMs, notedFromMs }
+}
+
+/** An hour of a key that got usage when ticks no longer looked back so far. */
+export interface LateHour {
+  readonly keyId: string
+  readonly hourMs: number
+  /** Start of its last minute with such usage. */
+  readonly lastBucketMs: number
+}
+
+/**
+ * The hours of keys, within the span, that got usage since the last look, the newest first; `isMine` is SQL of the keys
+ * that are asked for. At the first look of a process, without `news`, all that are noted: what the last one was given and
+ * did not judge is among them.
+ */
+export async function lateHours(
+  db: Database,
+  {
+    fromMs,
+    toMs,
+    news,
+    isMine,
+  }: {
+    readonly fromMs: number
+    readonly toMs: number
+    readonly news: News | undefined
+    readonly isMine: RawBuilder<boolean>
+  },
+): Promise<LateHour[]> {
+  const isNew = news === undefined ? sql`true` : sql`noted_at >= ${notedFrom(news)} and ${news.isNew}`
+  const { rows } = await sql<{ key_id: string; hour: Date; last: Date }>`
+    select key_id, date_trunc('hour', bucket, 'UTC') as hour, max(bucket) as last
+    from late_usage
+    where ${isNew} and bucket >= ${new Date(fromMs)} and bucket < ${new Date(toMs)} and ${isMine}
+    group by 1, 2
+    order by 3 desc, 1`.execute(db)
+  return rows.map(({ key_id, hour, last }) => ({
+    keyId: key_id,
+    hourMs: hour.getTime(),
+    lastBucketMs: last.getTime(),
+  }))
+}
+
+function notedFrom({ writtenFromMs }: News): Date | RawBuilder<unknown> {
+  return Number.isFinite(writtenFromMs) ? new Date(writtenFromMs - CLOCK_STEP_MS) : sql`'-infinity'`
 }
 
 /** SQL of the keys and minutes, as `noted (key_id, bucket)`, that were noted since the last look. */

@@ -1,11 +1,14 @@
+import { getHeapStatistics } from 'node:v8'
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { sql } from 'kysely'
 import { LRUCache } from 'lru-cache'
 import { storedProfile, type Profile, type StoredProfile } from '../../detect/profile.ts'
 import type { Database } from './database.ts'
 
-/** Profiles kept as they are used, some 20 KB each. */
-const PROFILES_KEPT = 12_000
+/** A profile as it is used. */
+const PROFILE_BYTES = 20 * 1024
+/** Profiles that are kept as they are used: in a third of what the heap may grow to, and in a small one as many as this. */
+const PROFILES_KEPT = Math.max(12_000, Math.floor(getHeapStatistics().heap_size_limit / 3 / PROFILE_BYTES))
 /** Those of a larger fleet are put aside compressed, some 2 KB each: unpacking one takes a tenth of what reading it does. */
 const ASIDE_KEPT = 200_000
 /** Read at a time: as many profiles are some 20 MB of text. */

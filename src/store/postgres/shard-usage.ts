@@ -1,7 +1,7 @@
 import { sql, type RawBuilder } from 'kysely'
 import { BUCKET_MS, bucketStart } from '../../usage/rollup.ts'
 import { SOURCE_BUCKET_MS, type SourceUsage } from '../../usage/source.ts'
-import type { Shard, UsageLook } from '../engine-store.ts'
+import { LATE_JUDGED_MS, type Shard, type UsageLook } from '../engine-store.ts'
 import { Unjudged, type JudgementBasis, type LookRange } from '../unjudged.ts'
 import { Arrivals, type News } from './arrivals.ts'
 import type { CachedKey } from './cached-key.ts'
@@ -9,7 +9,8 @@ import { CachedUsage } from './cached-usage.ts'
 import type { Database } from './database.ts'
 import { readAttributes } from './key-attributes.ts'
 import { recentSources } from './key-sources.ts'
-import { notedSince, placesOf, type Places } from './late-usage.ts'
+import { LateHours } from './late-hours.ts'
+import { lateHours, notedSince, placesOf, type Places } from './late-usage.ts'
 import { packedRollups, packedSources } from './packed-columns.ts'
 import { RecentCells, recentFromMs } from './recent-cells.ts'
 import { inShard } from './shard.ts'
@@ -25,6 +26,7 @@ export class ShardUsage {
   readonly #arrivals = new Arrivals()
   #cells: RecentCells | undefined
   #unjudged = new Unjudged<CachedKey>()
+  readonly #late: LateHours
   /** Ends when the look that is being made ends, well or not. */
   #turn: Promise<unknown> = Promise.resolve()
   /** Of the last look. */
@@ -33,6 +35,7 @@ export class ShardUsage {
   constructor(db: Database, shard: Shard) {
     this.#db = db
     this.#shard = shard
+    this.#late = new LateHours(db)
   }
 
   /** Looks are made one after the other: a tick that takes long may meet the next. */
@@ -65,12 +68,21 @@ export class ShardUsage {
           byId: (keyId) => cells.keys.get(keyId),
         })
         await readAttributes(trx, picked.keys)
+        const { news } = arrivals
+        this.#late.put(
+          await lateHours(trx, {
+            fromMs: nowMs - LATE_JUDGED_MS,
+            toMs: recentFromMs(nowMs),
+            news,
+            isMine: inShard(this.#shard, sql.ref('key_id')),
+          }),
+        )
         const sources = await this.#unkeptSources(trx, picked.keys, nowMs)
         const usages = picked.keys.map(
           (key) => new CachedUsage(key, { cells, nowMs, sources: sources.get(key.keyId) }),
         )
         const isInUse = (key: CachedKey): boolean => key.hasUsageFrom(range.activeSinceMs, nowMs)
-        const look: UsageLook = {
+        const look: Omit<UsageLook, 'late'> = {
           usages,
           isInUse: (keyId) => {
             const key = cells.keys.get(keyId)
@@ -84,7 +96,15 @@ export class ShardUsage {
       })
     seen()
     this.nowMs = nowMs
-    return look
+    const late = await this.#late.next(nowMs)
+    return {
+      ...look,
+      late: late.usages,
+      judged: (failed) => {
+        look.judged(failed)
+        late.judged(failed)
+      },
+    }
   }
 
   /** What came since the last look, put to what is known; all that is recent at the first, or when what is known does not suffice. */
