@@ -3,12 +3,15 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { sql } from 'kysely'
 import { LRUCache } from 'lru-cache'
 import { storedProfile, type Profile, type StoredProfile } from '../../detect/profile.ts'
+import { HOUR_MS, MINUTE_MS } from '../../usage/duration.ts'
 import type { Database } from './database.ts'
 
 /** A profile as it is used. */
 const PROFILE_BYTES = 20 * 1024
-/** Profiles that are kept as they are used: in a third of what the heap may grow to, and in a small one as many as this. */
-const PROFILES_KEPT = Math.max(12_000, Math.floor(getHeapStatistics().heap_size_limit / 3 / PROFILE_BYTES))
+/** Profiles that are kept as they are used: in half of what the heap may grow to, and in a small one as many as this. */
+const PROFILES_KEPT = Math.max(12_000, Math.floor(getHeapStatistics().heap_size_limit / 2 / PROFILE_BYTES))
+/** One that nobody asked for in so long makes room for another. */
+const KEPT_UNASKED_MS = 2 * HOUR_MS
 /** Those of a larger fleet are put aside compressed, some 2 KB each: unpacking one takes a tenth of what reading it does. */
 const ASIDE_KEPT = 200_000
 /** Read at a time: as many profiles are some 20 MB of text. */
@@ -46,14 +49,23 @@ interface Packed {
  * row (xmin, the transaction that wrote it), so whoever writes it, here or in another process, is seen at once.
  */
 export class ProfileCache {
+  /**
+   * When it is full what comes is put aside, and nothing makes room: ticks ask for all keys of a fleet in turns, and of a
+   * fleet that is a little too large the one that was used longest ago would always be the one that is asked for next.
+   */
   readonly #known: LRUCache<string, Known>
+  readonly #kept: number
   readonly #aside = new LRUCache<string, Packed>({ max: ASIDE_KEPT })
 
   constructor({ kept = PROFILES_KEPT }: { readonly kept?: number } = {}) {
+    this.#kept = kept
     this.#known = new LRUCache({
       max: kept,
+      ttl: KEPT_UNASKED_MS,
+      ttlResolution: MINUTE_MS,
+      updateAgeOnGet: true,
       dispose: (known, keyId, reason) => {
-        if (reason === 'evict') this.#putAside(keyId, known)
+        if (reason === 'expire') this.#putAside(keyId, known)
       },
     })
   }
@@ -76,12 +88,18 @@ export class ProfileCache {
 
   /** What this process has just written is not read back. */
   saved(profile: Profile, version: string): void {
-    this.#known.set(profile.keyId, { version, profile })
+    this.#keep(profile.keyId, { version, profile })
+  }
+
+  #keep(keyId: string, known: Known): void {
+    if (this.#known.size < this.#kept || this.#known.has(keyId)) this.#known.set(keyId, known)
+    else this.#putAside(keyId, known)
   }
 
   /** The keys whose row is another than the one that is known, or is gone. */
   async #changedIn(db: Database, keyIds: readonly string[]): Promise<string[]> {
     if (keyIds.length === 0) return []
+    if (this.#known.size === this.#kept) this.#known.purgeStale()
     const versions = keyIds.map(
       (keyId) => (this.#known.get(keyId) ?? this.#aside.get(keyId))?.version ?? null,
     )
@@ -100,7 +118,7 @@ export class ProfileCache {
       return undefined
     }
     const profile = storedProfile(state)
-    this.#known.set(keyId, { version, profile })
+    this.#keep(keyId, { version, profile })
     return profile
   }
 
@@ -111,7 +129,7 @@ export class ProfileCache {
     if (aside === undefined) return undefined
     // Sound because #putAside is all that packs.
     const profile = JSON.parse(inflateRawSync(aside.packed).toString()) as Profile
-    this.#known.set(keyId, { version: aside.version, profile })
+    this.#keep(keyId, { version: aside.version, profile })
     return profile
   }
 
