@@ -1,6 +1,7 @@
-import { DAY_MS } from '../../usage/duration.ts'
+import { DAY_MS, formatDuration } from '../../usage/duration.ts'
 import type { Detection, DetectorSettings } from '../detector.ts'
 import type { Finding } from '../finding.ts'
+import { joinedAddresses } from '../joined-addresses.ts'
 import { historyOf } from '../profile.ts'
 import { scoreOfRate } from '../score.ts'
 import { counted, durationInWords, grouped, listed } from '../sentence.ts'
@@ -28,10 +29,63 @@ const ADDING_SHARE = 0.01
 const EVENTS_UNSEEN = 1.5
 const ADDRESSES_SHOWN = 5
 
-/** The finding of volume_spike about what totals hide: new addresses with work of their own, while the key's own go on. */
-export function sourceFindings(
+/**
+ * The finding of volume_spike about what totals hide: new addresses with work of their own, while the key's own go on. By
+ * how much they add in hours, or by their number as soon as they come; the rarer of the two.
+ */
+export function sourceFindings(detection: Detection<NewAddressesSettings>, trace?: Trace): Finding[] {
+  const findings = [...addedFindings(detection, trace), ...joinedFindings(detection, trace)]
+  return findings.toSorted((a, b) => (b.score ?? 0) - (a.score ?? 0)).slice(0, 1)
+}
+
+function joinedFindings(
   { usage, profile, settings, nowMs }: Detection<NewAddressesSettings>,
-  trace?: Trace,
+  trace: Trace | undefined,
+): Finding[] {
+  const joined = joinedAddresses({ usage, profile, nowMs }, profile.firstSeenMs + settings.min_history)
+  const setting = `detectors.volume_spike.min_history: ${formatDuration(settings.min_history)}`
+  const isMore = check(trace, joined !== undefined, () => ({
+    kind: 'unusual',
+    what: 'addresses in use since one came that is new within two hours, that one too',
+    observed: joined === undefined ? null : joined.inUse,
+    needed: 'more than were ever in use at once',
+    setting,
+  }))
+  if (joined === undefined || !isMore) return []
+  const { keyId } = usage.key
+  const shown = joined.addresses.slice(0, ADDRESSES_SHOWN)
+  const history = historyOf(profile, nowMs)
+  return [
+    {
+      detector: 'volume_spike',
+      keyId,
+      scope: 'new_addresses',
+      severity: severityOf(settings, 'warning'),
+      score: scoreOfRate(joined.perDay),
+      summary:
+        `${keyId} is used from ${joined.inUse} addresses at once, ` +
+        `${joined.addresses.length === 1 ? 'one of them' : `${joined.addresses.length} of them`} new ` +
+        `(${listed(shown, 2)}); at most ${joined.atOnce} were ever in use together ` +
+        `(${counted(Math.floor(history.days), 'day')} of history)`,
+      evidence: {
+        metric: 'addresses_at_once',
+        observed: joined.inUse,
+        expected: { at_most: joined.atOnce },
+        window: { start: new Date(joined.sinceMs).toISOString(), end: new Date(nowMs).toISOString() },
+        history,
+        setting,
+        watched_days: Number(joined.watchedDays.toPrecision(2)),
+        new_addresses_per_day: Number(joined.newPerDay.toPrecision(2)),
+        expected_per_day: Number(joined.perDay.toPrecision(2)),
+        addresses: shown,
+      },
+    },
+  ]
+}
+
+function addedFindings(
+  { usage, profile, settings, nowMs }: Detection<NewAddressesSettings>,
+  trace: Trace | undefined,
 ): Finding[] {
   const excess = sourceExcess(profile, {
     logRatio: LOG_RATIO[settings.sensitivity],
