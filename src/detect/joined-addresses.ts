@@ -137,7 +137,7 @@ function joinedSince(profile: Profile, uses: readonly Use[], sinceMs: number): J
 }
 
 /** The most addresses between whose first and last use the same instant lies, of those first used before `beforeMs`. */
-function mostAtOnce(
+export function mostAtOnce(
   { addresses }: SourceHabit,
   beforeMs: number,
 ): { readonly atOnce: number; readonly watchedDays: number } {
