@@ -29,7 +29,7 @@ const TOGETHER_MS = 30 * MINUTE_MS
 const JOINING_SHARE = 0.0016
 const JOINING_SHARE_TOGETHER = 0.2
 /** A most that was reached within some days is exceeded at about this rate over those days. */
-const EXCEEDED = 0.0075
+const EXCEEDED = 0.01
 const NEWCOMERS_MAX = 12
 
 /**

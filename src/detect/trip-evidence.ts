@@ -54,8 +54,8 @@ export function tripProof(known: Known, trip: Trip): TripProof | undefined {
   if (!isWithinCountry(trip) && trip.returned) return 'returned'
   if (!isWithinCountry(trip) && !mayBeMoved(known, trip)) return 'abroad'
   if (outnumbers(known, trip)) return 'outnumbers'
-  if (isBeside(known, trip)) return 'beside'
-  return trip.returned && (keepsAddresses(known) || !takesPlace(known, trip)) ? 'returned' : undefined
+  if (trip.returned && (keepsAddresses(known) || !takesPlace(known, trip))) return 'returned'
+  return isWithinCountry(trip) && isBeside(known, trip) ? 'beside' : undefined
 }
 
 /** People sleep. What is used for so many hours a day is a service, and a service can be moved within a minute. */
