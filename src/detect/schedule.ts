@@ -25,7 +25,10 @@ export function isOffSchedule({ week, timeZone }: Profile, nowMs: number): boole
   const all = used.reduce((sum, hour) => sum + hour, 0)
   if (all < RUNS_MIN || requests < REQUESTS_PER_HOUR_MIN * all) return false
   const usedAround = (hour: number, hours: number): number =>
-    Array.from({ length: hours }, (_, after) => used[(hour + after + 24) % 24] ?? 0).reduce((a, b) => a + b, 0)
+    Array.from({ length: hours }, (_, after) => used[(hour + after + 24) % 24] ?? 0).reduce(
+      (a, b) => a + b,
+      0,
+    )
   const isScheduled = used.some((_, hour) => usedAround(hour, RUN_HOURS) >= RUN_SHARE * all)
   const now = hourOfWeek(bucketStart(nowMs, HOUR_MS), timeZone) % 24
   return isScheduled && usedAround(now - 1, 3) < (1 - RUN_SHARE) * all

@@ -103,7 +103,8 @@ describe('volume_spike, of new addresses', () => {
 })
 
 describe('volume_spike, of new addresses that join the others', () => {
-  const steady = habit(() => OWN)
+  /** Three addresses at a time; five days ago one of them was assigned anew. */
+  const steady = habit((ago) => (ago > 120 ? { a: 10, b: 10, d: 10 } : OWN))
 
   /** The findings at half past twelve, of one request from each address at so many minutes past twelve. */
   function joined(profile: Profile, minutes: Readonly<Record<string, number>>, country = 'US') {
@@ -127,7 +128,7 @@ describe('volume_spike, of new addresses that join the others', () => {
         observed: 4,
         expected: { at_most: 3 },
         addresses: ['thief'],
-        new_addresses_per_day: 0.028,
+        new_addresses_per_day: 0.083,
       },
     })
     expect(finding?.summary).toBe(
@@ -159,6 +160,26 @@ describe('volume_spike, of new addresses that join the others', () => {
   test('as many as were in use at once before are none too many', () => {
     const four = habit((ago) => (ago > 240 && ago < 260 ? { ...OWN, d: 10 } : OWN))
     expect(joined(four, { thief: 1, a: 2, b: 3, c: 4 })).toEqual([])
+  })
+
+  test('warns of the first request by a stranger where several addresses were kept for weeks', () => {
+    const kept = habit(() => OWN)
+    const [finding] = joined(kept, { a: 0, thief: 1 })
+    expect(finding).toMatchObject({
+      severity: 'warning',
+      evidence: { metric: 'new_addresses', expected: { at_most: 0 }, addresses_kept: 3, kept_days: 21 },
+    })
+    expect(finding?.summary).toBe(
+      'key-7 is used from a new address (thief), after its 3 addresses had been the same for 21 days',
+    )
+    expect(finding?.score).toBeGreaterThan(threshold(kept))
+    // One that is alone for as long may be assigned anew tomorrow.
+    expect(
+      joined(
+        habit(() => ({ a: 30 })),
+        { a: 0, thief: 1 },
+      ),
+    ).toEqual([])
   })
 
   test('leaves a country that is new to the key to others: there a new address is no news of its own', () => {

@@ -53,13 +53,14 @@ function joinedFindings(
     kind: 'unusual',
     what: 'addresses in use since one came that is new within two hours, that one too',
     observed: joined === undefined ? null : joined.inUse,
-    needed: 'more than were ever in use at once',
+    needed: 'more than were ever in use at once, or a new one after several were kept for long',
     setting,
   }))
   if (joined === undefined || !isMore) return []
   const { keyId } = usage.key
   const shown = joined.addresses.slice(0, ADDRESSES_SHOWN)
   const history = historyOf(profile, nowMs)
+  const isMoreAtOnce = joined.inUse > joined.atOnce
   return [
     {
       detector: 'volume_spike',
@@ -67,18 +68,22 @@ function joinedFindings(
       scope: 'new_addresses',
       severity: severityOf(settings, 'warning'),
       score: scoreOfRate(joined.perDay),
-      summary:
-        `${keyId} is used from ${joined.inUse} addresses at once, ` +
-        `${joined.addresses.length === 1 ? 'one of them' : `${joined.addresses.length} of them`} new ` +
-        `(${listed(shown, 2)}); at most ${joined.atOnce} were ever in use together ` +
-        `(${counted(Math.floor(history.days), 'day')} of history)`,
+      summary: isMoreAtOnce
+        ? `${keyId} is used from ${joined.inUse} addresses at once, ` +
+          `${joined.addresses.length === 1 ? 'one of them' : `${joined.addresses.length} of them`} new ` +
+          `(${listed(shown, 2)}); at most ${joined.atOnce} were ever in use together ` +
+          `(${counted(Math.floor(history.days), 'day')} of history)`
+        : `${keyId} is used from a new address (${listed(shown, 2)}), after its ${joined.kept} addresses ` +
+          `had been the same for ${counted(Math.floor(joined.keptDays), 'day')}`,
       evidence: {
-        metric: 'addresses_at_once',
-        observed: joined.inUse,
-        expected: { at_most: joined.atOnce },
+        metric: isMoreAtOnce ? 'addresses_at_once' : 'new_addresses',
+        observed: isMoreAtOnce ? joined.inUse : joined.addresses.length,
+        expected: { at_most: isMoreAtOnce ? joined.atOnce : 0 },
         window: { start: new Date(joined.sinceMs).toISOString(), end: new Date(nowMs).toISOString() },
         history,
         setting,
+        addresses_kept: joined.kept,
+        kept_days: Number(joined.keptDays.toPrecision(2)),
         watched_days: Number(joined.watchedDays.toPrecision(2)),
         new_addresses_per_day: Number(joined.newPerDay.toPrecision(2)),
         expected_per_day: Number(joined.perDay.toPrecision(2)),
