@@ -42,10 +42,12 @@ const JOINING_SHARE = 0.0016
 const JOINING_SHARE_TOGETHER = 0.2
 /** A most that was reached within some days is exceeded at about this rate over those days. */
 const EXCEEDED = 0.01
+/** In less than a day no number of addresses is a habit. */
+const WATCHED_DAYS_MIN = 1
 /**
  * Addresses that were kept for so many days, all taken together, are followed by a new one at this rate over those days.
- * Of 50 such days and more: none but one of another region in 1,750 days of clean keys of six tuning fleets. Of 40 to 50: two
- * in 370 days.
+ * After 50 such days and more: none but two of other regions in 1,750 days of clean keys of six tuning fleets. After 40 to
+ * 50: three in 370 days.
  */
 const KEPT = 1 / 16
 /** What is no rarer is not worth telling: it would be told of every address that is assigned anew. */
@@ -58,8 +60,8 @@ const NEWCOMERS_MAX = 12
  * The new addresses of the recent usage that came beside as many of the key's own as never were in use at once with one
  * more. An address that takes the place of another leaves their number as it was; this is told by the first requests, as
  * soon as the own addresses have been in use again. And the first one that comes to a key that has kept several for long:
- * there nothing needs to be waited for. Addresses of countries that are new to the key are left out: there
- * they are news themselves. Undefined when there are none, or where addresses mean nothing.
+ * there nothing needs to be waited for. Addresses of countries that are new to the key are left out: there they are news
+ * themselves. Undefined when there are none, or where addresses mean nothing.
  */
 export function joinedAddresses(
   { usage, profile, nowMs }: { readonly usage: KeyUsage; readonly profile: Profile; readonly nowMs: number },
@@ -145,8 +147,8 @@ function joinedSince(profile: Profile, uses: readonly Use[], sinceMs: number): J
     found.push({ ...habit, sinceMs, addresses, inUse: others + came.length, perDay })
   }
   const joins = (came: readonly Use[], others: number, perDay: number): void => {
-    if (others > 0 && others + came.length > habit.atOnce)
-      add(came, others, Math.max(perDay, EXCEEDED / Math.max(watchedDays, EXCEEDED)))
+    if (others > 0 && others + came.length > habit.atOnce && watchedDays >= WATCHED_DAYS_MIN)
+      add(came, others, Math.max(perDay, EXCEEDED / watchedDays))
   }
   const untilMs = sinceMs + TOGETHER_MS
   const came = uses.filter(({ firstMs }) => firstMs >= sinceMs && firstMs <= untilMs)

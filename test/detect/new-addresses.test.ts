@@ -182,6 +182,11 @@ describe('volume_spike, of new addresses that join the others', () => {
     ).toEqual([])
   })
 
+  test('says nothing of a key whose addresses have been known for less than a day', () => {
+    const placeless = habit((ago): Hour => (ago <= 12 ? { a: 10 } : {}))
+    expect(joined(placeless, { a: 0, thief: 1, b: 2 })).toEqual([])
+  })
+
   test('leaves a country that is new to the key to others: there a new address is no news of its own', () => {
     expect(joined(steady, { thief: 1, a: 2, b: 3, c: 4 }, 'VN')).toEqual([])
   })
