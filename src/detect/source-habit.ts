@@ -97,6 +97,18 @@ export function firstUsesOf(habit: SourceHabit): ReadonlyMap<string, number> {
   return known
 }
 
+const everyFirstUse = new WeakMap<SourceHabit, ReadonlyMap<string, number>>()
+
+/** When each address first used the key, those of one occasion too. Remembered as `firstUsesOf` is. */
+export function everyFirstUseOf(habit: SourceHabit): ReadonlyMap<string, number> {
+  let known = everyFirstUse.get(habit)
+  if (known === undefined) {
+    known = new Map(habit.addresses.map(({ address, firstMs }) => [address, firstMs]))
+    everyFirstUse.set(habit, known)
+  }
+  return known
+}
+
 /** The sums as they are `ms` later when nothing is added. */
 export function faded(sums: Faded, ms: number): Faded {
   return sums.map((sum, span) => sixDigits(sum * fadeOf(span, ms)))

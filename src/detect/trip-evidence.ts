@@ -1,8 +1,9 @@
 import { HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
-import type { KeyUsage } from '../usage/key-usage.ts'
+import { RECENT_USAGE_MS, type KeyUsage } from '../usage/key-usage.ts'
 import { bucketStart } from '../usage/rollup.ts'
 import { expectedVolume } from './expected-volume.ts'
 import type { Trip } from './impossible-trips.ts'
+import { mostAtOnce } from './joined-addresses.ts'
 import { isSamePlace } from './places.ts'
 import { presenceOf } from './presence.ts'
 import type { Site } from './prior.ts'
@@ -18,6 +19,8 @@ export type TripProof =
   | 'returned'
   /** More was made away than the key makes in all. */
   | 'outnumbers'
+  /** The key was never used there, and its own addresses go on at home. */
+  | 'beside'
 
 interface Known {
   readonly usage: KeyUsage
@@ -44,14 +47,15 @@ const SHARE_SPAN = 2
  * What makes the trip more than odd; undefined when nothing does. A trip abroad is, unless it is that of a service to
  * where other keys of the fleet are at home: then it may be a move, until the key is used at both places. Within one
  * country less is certain: place databases err, and an address that is assigned anew may be said to be anywhere in it.
- * There the key must be used at both places, and must either keep its addresses by habit, or make more at the new place
+ * There the place must be new and the key's own addresses go on, or the key must be used at both places, and must either keep its addresses by habit, or make more at the new place
  * than an address of the key that has fallen silent since would have made.
  */
 export function tripProof(known: Known, trip: Trip): TripProof | undefined {
   if (!isWithinCountry(trip) && trip.returned) return 'returned'
   if (!isWithinCountry(trip) && !mayBeMoved(known, trip)) return 'abroad'
   if (outnumbers(known, trip)) return 'outnumbers'
-  return trip.returned && (keepsAddresses(known) || !takesPlace(known, trip)) ? 'returned' : undefined
+  if (trip.returned && (keepsAddresses(known) || !takesPlace(known, trip))) return 'returned'
+  return isWithinCountry(trip) && isBeside(known, trip) ? 'beside' : undefined
 }
 
 /** People sleep. What is used for so many hours a day is a service, and a service can be moved within a minute. */
@@ -86,6 +90,32 @@ function outnumbers({ profile, nowMs }: Known, { away }: Trip): boolean {
   if (away.made < OUTNUMBERS_MIN) return false
   const { mean, size } = expectedVolume(profile, bucketStart(away.firstMs), bucketStart(nowMs) + MINUTE_MS)
   return logOverdispersedTail(away.made, mean, size) <= OUTNUMBERS_LOG_CHANCE
+}
+
+/** So much of the most addresses that were ever in use at once must be in use at home since, and two if there are two. */
+const BESIDE_SHARE = 0.5
+const BESIDE_MIN = 2
+
+/**
+ * True when the place is new to the key, and so many of its own addresses were in use since it came that it took the place
+ * of none: one that is assigned anew is near the one that it replaces, but for the odd one.
+ */
+function isBeside({ usage, profile, nowMs }: Known, { away }: Trip): boolean {
+  const { sources, places } = profile
+  if (sources.addresses.length >= ADDRESSES_MAX) return false
+  const fromMs = nowMs - RECENT_USAGE_MS
+  if (places.places.some(({ name, firstMs }) => name === away.name && firstMs < fromMs)) return false
+  const older = new Set(
+    sources.addresses.filter(({ firstMs }) => firstMs < away.firstMs).map(({ address }) => address),
+  )
+  const beside = new Set(
+    usage.sources
+      .filter(({ lastMs, requests, refused }) => lastMs > away.firstMs && requests > refused)
+      .filter(({ address }) => older.has(address) && !away.addresses.includes(address))
+      .map(({ address }) => address),
+  )
+  const { atOnce } = mostAtOnce(sources, away.firstMs)
+  return beside.size >= Math.max(1, Math.min(BESIDE_MIN, atOnce), BESIDE_SHARE * atOnce)
 }
 
 /** True for a key that hardly ever meets a new address: then one that is far away is no change of the egress either. */

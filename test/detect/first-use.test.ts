@@ -24,6 +24,18 @@ describe('unusual_geo', () => {
     })
   })
 
+  test('is a warning on a job that runs by the clock, far from its hours: jobs do not travel', () => {
+    /** Every night at two. */
+    const nightly = (requests: number) =>
+      learnt({ days: 21, hour: (hourMs) => (hourOf(hourMs) === 2 ? [{ requests }] : []) })
+    const severityAt = (profile: Profile, atMs: number) =>
+      find(unusualGeo, { usage: usage([{ country: 'RO' }], atMs), profile, nowMs: atMs })[0]?.severity
+    expect(severityAt(nightly(100), nowMs)).toBe('warning')
+    expect(severityAt(nightly(100), NOON_MS + 15 * HOUR_MS)).toBe('info')
+    // Somebody who asks a few things at the same time of day may be anywhere.
+    expect(severityAt(nightly(8), nowMs)).toBe('info')
+  })
+
   test('lists all new countries in one finding, most used first', () => {
     const cells = [
       { country: 'RO' },

@@ -101,3 +101,104 @@ describe('volume_spike, of new addresses', () => {
     expect(found(rotating, [`r${next}`])).toEqual([])
   })
 })
+
+describe('volume_spike, of new addresses that join the others', () => {
+  /** Three addresses at a time; five days ago one of them was assigned anew. */
+  const steady = habit((ago) => (ago > 120 ? { a: 10, b: 10, d: 10 } : OWN))
+
+  /** The findings at half past twelve, of one request from each address at so many minutes past twelve. */
+  function joined(profile: Profile, minutes: Readonly<Record<string, number>>, country = 'US') {
+    const nowMs = NOON_MS + 30 * MINUTE_MS
+    const sources = Object.entries(minutes)
+      .map(([address, minute]) => source({ address, country, firstMs: NOON_MS + minute * MINUTE_MS }))
+      .toSorted((a, b) => a.bucketMs - b.bucketMs || (a.address < b.address ? -1 : 1))
+    return find(volumeSpike, { usage: usage([{ requests: 5 }], nowMs, sources), profile, nowMs })
+  }
+  const threshold = (profile: Profile): number =>
+    calibrationOf('volume_spike', volumeSpike.settings.parse({}) as never, profile)?.threshold ?? NaN
+
+  test('one request by a stranger is a warning once all own addresses are in use again', () => {
+    const [finding, ...others] = joined(steady, { thief: 1, a: 2, b: 11, c: 28 })
+    expect(others).toEqual([])
+    expect(finding).toMatchObject({
+      scope: 'new_addresses',
+      severity: 'warning',
+      evidence: {
+        metric: 'addresses_at_once',
+        observed: 4,
+        expected: { at_most: 3 },
+        addresses: ['thief'],
+        new_addresses_per_day: 0.083,
+      },
+    })
+    expect(finding?.summary).toBe(
+      'key-7 is used from 4 addresses at once, one of them new (thief); at most 3 were ever in use together (21 days of history)',
+    )
+    expect(finding?.score).toBeGreaterThan(threshold(steady))
+  })
+
+  test('says nothing while an own address is silent: the new one may have taken its place', () => {
+    expect(joined(steady, { thief: 1, a: 2, b: 11 })).toEqual([])
+    expect(joined(steady, { c: 0, thief: 1, a: 2, b: 11 })).toEqual([])
+  })
+
+  test('two that come together need not wait for an address that went between them', () => {
+    expect(joined(steady, { x: 1, a: 2, b: 3, y: 4 })[0]?.evidence).toMatchObject({
+      observed: 4,
+      addresses: ['x', 'y'],
+    })
+  })
+
+  test('is within the budget no longer where new addresses are usual, or the key was watched for days only', () => {
+    const scoreOf = (profile: Profile) => joined(profile, { thief: 1, a: 2, b: 3, c: 4, n0: 5 })[0]?.score
+    const changing = habit((ago) => ({ ...OWN, [`n${Math.floor(Math.max(0, ago - 1) / 20)}`]: 2 }))
+    expect(scoreOf(changing)).toBeLessThan(threshold(changing))
+    const young = habit((ago): Hour => (ago <= 5 * 24 ? { ...OWN, n0: 2 } : {}))
+    expect(scoreOf(young)).toBeLessThan(threshold(young))
+  })
+
+  test('as many as were in use at once before are none too many', () => {
+    const four = habit((ago) => (ago > 240 && ago < 260 ? { ...OWN, d: 10 } : OWN))
+    expect(joined(four, { thief: 1, a: 2, b: 3, c: 4 })).toEqual([])
+  })
+
+  test('warns of the first request by a stranger where several addresses were kept for weeks', () => {
+    const kept = habit(() => OWN)
+    const [finding] = joined(kept, { a: 0, thief: 1 })
+    expect(finding).toMatchObject({
+      severity: 'warning',
+      evidence: { metric: 'new_addresses', expected: { at_most: 0 }, addresses_kept: 3, kept_days: 21 },
+    })
+    expect(finding?.summary).toBe(
+      'key-7 is used from a new address (thief), after its 3 addresses had been the same for 21 days',
+    )
+    expect(finding?.score).toBeGreaterThan(threshold(kept))
+    // One that is alone for as long may be assigned anew tomorrow.
+    expect(
+      joined(
+        habit(() => ({ a: 30 })),
+        { a: 0, thief: 1 },
+      ),
+    ).toEqual([])
+  })
+
+  test('says nothing of a key whose addresses have been known for less than a day', () => {
+    const placeless = habit((ago): Hour => (ago <= 12 ? { a: 10 } : {}))
+    expect(joined(placeless, { a: 0, thief: 1, b: 2 })).toEqual([])
+  })
+
+  test('leaves a country that is new to the key to others: there a new address is no news of its own', () => {
+    expect(joined(steady, { thief: 1, a: 2, b: 3, c: 4 }, 'VN')).toEqual([])
+  })
+})
+
+test('an address that adds, but makes no more of them at once than ever, is info', () => {
+  // Two of five share an egress until one of them gets its own: seen as three, then as four, which there were before.
+  const split = habit((ago): Hour => {
+    if (ago > 300) return { ...OWN, d: 2 }
+    return ago <= 10 ? { ...OWN, thief: 15 } : OWN
+  })
+  const [finding] = found(split, ['thief'])
+  expect(finding?.evidence.metric).toBe('requests_from_new_addresses')
+  expect(finding?.score).toBeLessThan(2.9)
+})

@@ -114,6 +114,7 @@ const HOW = {
   returned: 'and back',
   abroad: 'from one country to another',
   outnumbers: 'and more than it makes in all',
+  beside: 'while its own addresses went on',
   none: 'which may be a move',
 } as const satisfies Record<TripProof | 'none', string>
 

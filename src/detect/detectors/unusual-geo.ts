@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { defineDetector } from '../detector.ts'
+import { isOffSchedule } from '../schedule.ts'
 import { gradedSettings, learningSettings } from '../settings.ts'
 import { firstUse, type FirstUseKind } from './first-use.ts'
 
@@ -21,6 +22,8 @@ const KIND: FirstUseKind = {
   // An unknown place is not a new one.
   valueOf: (rollup) => rollup.country,
   valuesOf: (digest) => digest.countries,
+  // People travel, and what they do is where they are. A job that runs by the clock does neither.
+  isStrong: ({ profile, nowMs }) => isOffSchedule(profile, nowMs),
 }
 
 export const unusualGeo = defineDetector({
