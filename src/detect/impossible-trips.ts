@@ -166,20 +166,17 @@ function tripBetween(
   let legs = 0
   let fastest = 0
   let seenMs = away.firstMs
-  let returned = false
   for (const [index, sight] of sights.entries()) {
     const before = sights[index - 1]
     if (before === undefined || before.place === sight.place) continue
     const speed = speedKmh(km, sight.atMs - before.atMs)
-    const isComingHome = sight.place !== away.name
     // Coming home too fast is a trip as well, if it is clear which of the two is home.
-    if (speed <= maxSpeedKmh || (legs === 0 && isComingHome && !isHomeOlder)) continue
+    if (speed <= maxSpeedKmh || (legs === 0 && sight.place !== away.name && !isHomeOlder)) continue
     if (legs === 0) seenMs = sight.atMs
     legs += 1
-    returned ||= isComingHome
     fastest = Math.max(fastest, speed)
   }
-  return legs === 0 ? undefined : { home, away, km, speedKmh: fastest, returned, seenMs }
+  return legs === 0 ? undefined : { home, away, km, speedKmh: fastest, returned: legs > 1, seenMs }
 }
 
 /** When two places were seen in use: in the profile last, and in each bucket of the recent usage first and last. */

@@ -24,6 +24,8 @@ const POOLED = 0.7
  */
 const PRIOR_USE = 0.1
 const SATURDAY = 5
+/** People sleep. What is used for so many hours a day is a service, and a service can be moved within a minute. */
+export const SERVICE_HOURS = 20
 
 const presences = new WeakMap<WeekHabit, Presence>()
 

@@ -5,7 +5,7 @@ import { expectedVolume } from './expected-volume.ts'
 import type { Trip } from './impossible-trips.ts'
 import { mostAtOnce } from './joined-addresses.ts'
 import { isSamePlace } from './places.ts'
-import { presenceOf } from './presence.ts'
+import { presenceOf, SERVICE_HOURS } from './presence.ts'
 import type { Site } from './prior.ts'
 import type { Profile } from './profile.ts'
 import { ADDRESSES_MAX, faded, newAddressRate } from './source-habit.ts'
@@ -58,9 +58,6 @@ export function tripProof(known: Known, trip: Trip): TripProof | undefined {
   return isWithinCountry(trip) && isBeside(known, trip) ? 'beside' : undefined
 }
 
-/** People sleep. What is used for so many hours a day is a service, and a service can be moved within a minute. */
-const SERVICE_HOURS = 20
-
 /** True for a service that is used where its owner works already, which may have been moved there. */
 function mayBeMoved({ profile, sites }: Known, trip: Trip): boolean {
   return (keysAtHome(sites, trip) ?? 0) > 0 && presenceOf(profile.week).hoursPerDay >= SERVICE_HOURS
@@ -92,7 +89,7 @@ function outnumbers({ profile, nowMs }: Known, { away }: Trip): boolean {
   return logOverdispersedTail(away.made, mean, size) <= OUTNUMBERS_LOG_CHANCE
 }
 
-/** So much of the most addresses that were ever in use at once must be in use at home since, and two if there are two. */
+/** So much of the most addresses that were ever in use at once must be in use at home since, and two: one alone may travel. */
 const BESIDE_SHARE = 0.5
 const BESIDE_MIN = 2
 
@@ -115,7 +112,7 @@ function isBeside({ usage, profile, nowMs }: Known, { away }: Trip): boolean {
       .map(({ address }) => address),
   )
   const { atOnce } = mostAtOnce(sources, away.firstMs)
-  return beside.size >= Math.max(1, Math.min(BESIDE_MIN, atOnce), BESIDE_SHARE * atOnce)
+  return beside.size >= Math.max(BESIDE_MIN, BESIDE_SHARE * atOnce)
 }
 
 /** True for a key that hardly ever meets a new address: then one that is far away is no change of the egress either. */

@@ -157,6 +157,17 @@ describe('volume_spike, of new addresses that join the others', () => {
     expect(scoreOf(young)).toBeLessThan(threshold(young))
   })
 
+  test('is within the budget no longer on a key of one address at a time: its owner changes the network, and back', () => {
+    const byDay = (ago: number): boolean => ago % 24 < 9
+    const alone = habit((ago): Hour => (byDay(ago) ? { a: 10 } : {}))
+    expect(joined(alone, { a: 0, cafe: 9, b: 20 })).toEqual([])
+    const [finding] = joined(alone, { cafe: 9, a: 20 })
+    expect(finding?.score).toBeLessThan(threshold(alone))
+    // What is used round the clock has no network to change.
+    const service = habit(() => ({ a: 10 }))
+    expect(joined(service, { thief: 9, a: 20 })[0]?.score).toBeGreaterThan(threshold(service))
+  })
+
   test('as many as were in use at once before are none too many', () => {
     const four = habit((ago) => (ago > 240 && ago < 260 ? { ...OWN, d: 10 } : OWN))
     expect(joined(four, { thief: 1, a: 2, b: 3, c: 4 })).toEqual([])
