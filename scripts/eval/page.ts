@@ -134,7 +134,7 @@ export function withLargeFleet(page: string, fleet: LargeFleet, row: GoalRow): s
 /** Seeds that detectors are tuned on, and those on which a change is checked before it is kept. */
 const SEEN_SEEDS = {
   tuned: [1, 2, 11, 12, 21, 31],
-  checked: [13, 32, 33, 41, 42, 43, 44, 45, 51, 52, 53, 54, 55],
+  checked: [13, 32, 33, 41, 42, 43, 44, 45, 51, 52, 53, 54, 55, 61, 62, 63, 64, 65],
 }
 
 function tuning(seeds: readonly number[]): string {
