@@ -111,9 +111,22 @@ export function newPairsMet(
 function isAnyStrange({ sources }: Profile, usage: KeyUsage, nowMs: number): boolean {
   const firstUses = firstUsesOf(sources)
   const isOwn = (address: string): boolean => (firstUses.get(address) ?? Infinity) < nowMs - NEW_FOR_MS
-  if (digestOf(usage, nowMs).addresses?.every(isOwn) === true) return false
+  const { addresses } = digestOf(usage, nowMs)
+  // What is the key's own stays so, and the same list is asked about at tick after tick.
+  const last = allOwn.get(sources)
+  if (last !== undefined && last.addresses === addresses && last.nowMs <= nowMs) return false
+  if (addresses?.every(isOwn) === true) {
+    allOwn.set(sources, { addresses, nowMs })
+    return false
+  }
   return !usage.sources.every(({ address }) => isOwn(address))
 }
+
+/** The list of addresses that were all the key's own, when it was last asked about. */
+const allOwn = new WeakMap<
+  Profile['sources'],
+  { readonly addresses: readonly string[]; readonly nowMs: number }
+>()
 
 /** The addresses that are the key's own, wherever a place database says that they are. */
 function ownAddresses({ sources }: Profile, nowMs: number): Set<string> {

@@ -97,10 +97,17 @@ function isAnyNew(
   const firstUses = everyFirstUseOf(habit)
   const isNew = (address: string): boolean => (firstUses.get(address) ?? Infinity) >= fromMs
   const { addresses } = digestOf(usage, nowMs)
-  return addresses === undefined
-    ? usage.sources.some(({ address }) => isNew(address))
-    : addresses.some((address) => isNew(address))
+  if (addresses === undefined) return usage.sources.some(({ address }) => isNew(address))
+  // What is not new is never new again, and the same list is asked about at tick after tick.
+  const last = noneNew.get(habit)
+  if (last !== undefined && last.addresses === addresses && last.fromMs <= fromMs) return false
+  const isAny = addresses.some((address) => isNew(address))
+  if (!isAny) noneNew.set(habit, { addresses, fromMs })
+  return isAny
 }
+
+/** The list of addresses of which none was new, when it was last asked about. */
+const noneNew = new WeakMap<SourceHabit, { readonly addresses: readonly string[]; readonly fromMs: number }>()
 
 interface Use {
   readonly address: string

@@ -70,7 +70,18 @@ const SPREAD_PRIOR = 0.25
  * How far the last week is above what the weeks before it make expect: their mean, or where they grow, the newest of them
  * grown once more by their mean growth. Undefined with fewer than two weeks before, or with an empty one among them.
  */
-export function driftOf({ last, before }: WeeklyLevel): Drift | undefined {
+export function driftOf(level: WeeklyLevel): Drift | undefined {
+  const known = drifts.get(level)
+  if (known !== undefined) return known.drift
+  const drift = computeDrift(level)
+  drifts.set(level, { drift })
+  return drift
+}
+
+/** Remembered per level: every tick asks. */
+const drifts = new WeakMap<WeeklyLevel, { readonly drift: Drift | undefined }>()
+
+function computeDrift({ last, before }: WeeklyLevel): Drift | undefined {
   if (before.length < WEEKS_MIN || before.some((sum) => sum <= 0) || last <= 0) return undefined
   const logs = before.map(Math.log)
   const mean = logs.reduce((sum, log) => sum + log, 0) / logs.length
