@@ -24,6 +24,15 @@ interface Row {
   readonly state: StoredProfile | null
 }
 
+/** The keys without a row. */
+async function missingOf(db: Database, keyIds: readonly string[]): Promise<string[]> {
+  const { rows } = await sql<{ readonly key_id: string }>`
+    select asked.key_id
+    from unnest(${[...keyIds]}::text[]) as asked (key_id)
+    where not exists (select from profile as p where p.key_id = asked.key_id)`.execute(db)
+  return rows.map((row) => row.key_id)
+}
+
 /** A row for each of the keys. */
 async function stored(db: Database, keyIds: readonly string[]): Promise<readonly Row[]> {
   const { rows } = await sql<Row>`
@@ -103,12 +112,16 @@ export class ProfileCache {
     const versions = keyIds.map(
       (keyId) => (this.#known.get(keyId) ?? this.#aside.get(keyId))?.version ?? null,
     )
-    const { rows } = await sql<{ readonly key_id: string }>`
-      select known.key_id
+    // An inner join, so that the keys that are asked for are hashed and not the table.
+    const { rows } = await sql<{ readonly changed: readonly string[] | null; readonly still: number }>`
+      select
+        array_agg(p.key_id) filter (where p.xmin is distinct from known.version) as changed,
+        (count(*) filter (where known.version is not null))::int as still
       from unnest(${[...keyIds]}::text[], ${versions}::xid[]) as known (key_id, version)
-      left join profile as p on p.key_id = known.key_id
-      where p.xmin is distinct from known.version`.execute(db)
-    return rows.map((row) => row.key_id)
+      join profile as p on p.key_id = known.key_id`.execute(db)
+    const changed = [...(rows[0]?.changed ?? [])]
+    const known = keyIds.filter((_, index) => versions[index] !== null)
+    return known.length === (rows[0]?.still ?? 0) ? changed : [...changed, ...(await missingOf(db, known))]
   }
 
   #changed({ key_id: keyId, version, state }: Row): Profile | undefined {
