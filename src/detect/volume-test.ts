@@ -92,6 +92,7 @@ export function volumeExcesses(
       if (excess !== undefined) excesses.push(excess)
     }
   }
+  if (excesses.length < 2) return excesses
   return excesses.toSorted(
     (a, b) => b.score - a.score || a.logChance - b.logChance || b.windowMs - a.windowMs,
   )

@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import { DAY_MS, HOUR_MS } from '../../usage/duration.ts'
+import { sumWithin } from '../../usage/key-usage.ts'
 import { digestOf } from '../../usage/usage-digest.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
-import { historyOf, isLearning } from '../profile.ts'
+import { historyOf, isLearning, LEARN_DELAY_MS } from '../profile.ts'
 import { beyondPeakRate, scoreOfRate } from '../score.ts'
 import { durationInWords } from '../sentence.ts'
 import { commonSettings, learningSettings } from '../settings.ts'
@@ -21,6 +22,9 @@ const STANDS_MS = DAY_MS
 /** Silences of the evaluation fleets' keys become rarer with about the square of their length. */
 const SILENCE_POWER = 2
 
+/** What has been learnt ended before that. */
+const JUST_NOW_MS = LEARN_DELAY_MS
+
 export const keySilent = defineDetector({
   name: 'key_silent',
   description: 'A key with a steady habit has gone quiet far beyond it.',
@@ -30,6 +34,9 @@ export const keySilent = defineDetector({
   detect: (detection, trace) => {
     const { usage, profile, settings: chosen, nowMs } = detection
     if (isLearning(profile, chosen, nowMs)) return []
+    // Nearly always it has just been used, which others ask as well.
+    const justNow = sumWithin(usage, JUST_NOW_MS, nowMs)
+    if (trace === undefined && justNow.requests > justNow.refused) return []
     const { lastMs } = profile.use
     const since = digestOf(usage, nowMs).since(lastMs)
     const isQuiet = check(trace, since.requests <= since.refused, () => ({

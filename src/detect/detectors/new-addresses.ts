@@ -39,8 +39,11 @@ const ADDRESSES_SHOWN = 5
  * how much they add in hours, or by their number as soon as they come; the rarer of the two.
  */
 export function sourceFindings(detection: Detection<NewAddressesSettings>, trace?: Trace): Finding[] {
-  const findings = [...addedFindings(detection, trace), ...joinedFindings(detection, trace)]
-  return findings.toSorted((a, b) => (b.score ?? 0) - (a.score ?? 0)).slice(0, 1)
+  const added = addedFindings(detection, trace)
+  const joined = joinedFindings(detection, trace)
+  // Nearly always there is neither.
+  if (added.length === 0) return joined
+  return joined.length > 0 && (joined[0]?.score ?? 0) > (added[0]?.score ?? 0) ? joined : added
 }
 
 function joinedFindings(

@@ -63,13 +63,16 @@ export const volumeSpike = defineDetector({
   detect: (detection, trace) => {
     const { profile, settings: chosen, nowMs } = detection
     if (isLearning(profile, chosen, nowMs)) return newKeyFindings(detection, trace)
-    return [
-      ...volumeFindings(detection, trace),
-      ...sourceFindings(detection, trace),
-      ...sizeFindings(detection, trace),
-    ]
+    const byVolume = volumeFindings(detection, trace)
+    const bySource = sourceFindings(detection, trace)
+    const bySize = sizeFindings(detection, trace)
+    // Nearly always nothing is found.
+    if (byVolume.length + bySource.length + bySize.length === 0) return NOTHING
+    return [...byVolume, ...bySource, ...bySize]
   },
 })
+
+const NOTHING: Finding[] = []
 
 type Chosen = z.output<typeof settings>
 
