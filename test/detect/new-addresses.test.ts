@@ -146,6 +146,11 @@ describe('volume_spike, of new addresses that join the others', () => {
     expect(joined(steady, { x: 1, a: 2, b: 3, y: 4 })[0]?.evidence).toMatchObject({
       observed: 4,
       addresses: ['x', 'y'],
+      by_address: [
+        { address: 'x', country: 'US', requests: 1 },
+        { address: 'y', country: 'US', requests: 1 },
+      ],
+      cost_usd: 0.002,
     })
   })
 

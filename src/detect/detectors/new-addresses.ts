@@ -1,4 +1,5 @@
 import { DAY_MS, formatDuration } from '../../usage/duration.ts'
+import { NANO_USD_PER_USD } from '../../usage/event.ts'
 import type { Detection, DetectorSettings } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { joinedAddresses, mostAtOnce } from '../joined-addresses.ts'
@@ -7,6 +8,7 @@ import { scoreOfRate } from '../score.ts'
 import { counted, durationInWords, grouped, listed } from '../sentence.ts'
 import { severityOf } from '../settings.ts'
 import { newAddressRate, type SourceHabit } from '../source-habit.ts'
+import { addressesOf } from '../top-addresses.ts'
 import { check, type Trace } from '../trace.ts'
 import { sourceExcess, type SourceExcess } from '../source-excess.ts'
 
@@ -91,6 +93,7 @@ function joinedFindings(
         new_addresses_per_day: Number(joined.newPerDay.toPrecision(2)),
         expected_per_day: Number(joined.perDay.toPrecision(2)),
         addresses: shown,
+        ...workOf(usage, joined.addresses),
       },
     },
   ]
@@ -142,6 +145,7 @@ function addedFindings(
         new_addresses_per_day: Number(newPerDay.toPrecision(2)),
         log_likelihood_ratio: Number(excess.logRatio.toPrecision(3)),
         addresses: shown,
+        ...workOf(usage, excess.addresses),
       },
     },
   ]
@@ -151,6 +155,16 @@ function addedFindings(
 function isWithinHabit(sources: SourceHabit, sinceMs: number): boolean {
   const beside = sources.addresses.filter(({ firstMs, lastMs }) => firstMs < sinceMs && lastMs > sinceMs)
   return beside.length + 1 <= mostAtOnce(sources, sinceMs).atOnce
+}
+
+/** What the addresses did of late, the busiest first, for the evidence; their known cost with it. */
+function workOf(usage: Detection<NewAddressesSettings>['usage'], addresses: readonly string[]) {
+  const theirs = usage.sources.filter(({ address }) => addresses.includes(address))
+  const costNanoUsd = theirs.reduce((sum, source) => sum + source.costNanoUsd, 0)
+  return {
+    by_address: addressesOf(theirs).slice(0, ADDRESSES_SHOWN),
+    cost_usd: Number((costNanoUsd / NANO_USD_PER_USD).toPrecision(6)),
+  }
 }
 
 /** True while the addresses are at work: an excess fades slowly, and must not be told for a day after it ended. */
