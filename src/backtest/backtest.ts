@@ -3,11 +3,11 @@ import { tickSettings } from '../config/tick-settings.ts'
 import type { Config } from '../config/config.ts'
 import { explain, type Explanation } from '../detect/explain.ts'
 import { priorFor } from '../detect/prior.ts'
-import { emptyProfile, type Profile } from '../detect/profile.ts'
+import type { Profile } from '../detect/profile.ts'
 import { DETECTORS } from '../detect/registry.ts'
 import type { DetectorName, Evidence, Severity } from '../detect/finding.ts'
 import { priorsAt } from '../engine/priors.ts'
-import type { DetectorFailure } from '../engine/judge.ts'
+import { emptyProfileOf, type DetectorFailure } from '../engine/judge.ts'
 import { tick, type TickEngine } from '../engine/tick.ts'
 import type { Alert } from '../alert/alert.ts'
 import { MemoryEngineStore } from '../store/memory/engine-store.ts'
@@ -110,13 +110,7 @@ export class Backtest {
     await this.#tick(nowMs)
     const usage = this.#store.usageOf(keyId, nowMs)
     if (usage === undefined) return undefined
-    const profile =
-      this.#store.profiles([keyId]).get(keyId) ??
-      emptyProfile({
-        keyId,
-        firstSeenMs: usage.rollups[0]?.bucketMs ?? nowMs,
-        timeZone: this.#engine.timeZoneFor(usage.key),
-      })
+    const profile = this.#store.profiles([keyId]).get(keyId) ?? emptyProfileOf(this.#engine, usage, nowMs)
     const priors = await priorsAt(this.#engine.store, nowMs)
     const { sites } = priors
     const prior = priorFor(priors, {

@@ -85,26 +85,25 @@ export function isOwnAddress({ firstMs, lastMs }: KnownAddress, nowMs: number): 
  * hour, ticks ask every few seconds.
  */
 export function firstUsesOf(habit: SourceHabit): ReadonlyMap<string, number> {
-  let known = firstUses.get(habit)
-  if (known === undefined) {
-    known = new Map(
-      habit.addresses
-        .filter(({ firstMs, lastMs }) => lastMs - firstMs >= ONE_OCCASION_MS)
-        .map(({ address, firstMs }) => [address, firstMs]),
-    )
-    firstUses.set(habit, known)
-  }
-  return known
+  return remembered(firstUses, habit, ({ firstMs, lastMs }) => lastMs - firstMs >= ONE_OCCASION_MS)
 }
 
 const everyFirstUse = new WeakMap<SourceHabit, ReadonlyMap<string, number>>()
 
 /** When each address first used the key, those of one occasion too. Remembered as `firstUsesOf` is. */
 export function everyFirstUseOf(habit: SourceHabit): ReadonlyMap<string, number> {
-  let known = everyFirstUse.get(habit)
+  return remembered(everyFirstUse, habit, () => true)
+}
+
+function remembered(
+  uses: WeakMap<SourceHabit, ReadonlyMap<string, number>>,
+  habit: SourceHabit,
+  isWanted: (entry: KnownAddress) => boolean,
+): ReadonlyMap<string, number> {
+  let known = uses.get(habit)
   if (known === undefined) {
-    known = new Map(habit.addresses.map(({ address, firstMs }) => [address, firstMs]))
-    everyFirstUse.set(habit, known)
+    known = new Map(habit.addresses.filter(isWanted).map(({ address, firstMs }) => [address, firstMs]))
+    uses.set(habit, known)
   }
   return known
 }

@@ -47,8 +47,9 @@ const SHARE_SPAN = 2
  * What makes the trip more than odd; undefined when nothing does. A trip abroad is, unless it is that of a service to
  * where other keys of the fleet are at home: then it may be a move, until the key is used at both places. Within one
  * country less is certain: place databases err, and an address that is assigned anew may be said to be anywhere in it.
- * There the place must be new and the key's own addresses go on, or the key must be used at both places, and must either keep its addresses by habit, or make more at the new place
- * than an address of the key that has fallen silent since would have made.
+ * There the place must be new and the key's own addresses go on, or the key must be used at both places, and must either
+ * keep its addresses by habit, or make more at the new place than an address of the key that has fallen silent since would
+ * have made.
  */
 export function tripProof(known: Known, trip: Trip): TripProof | undefined {
   if (!isWithinCountry(trip) && trip.returned) return 'returned'

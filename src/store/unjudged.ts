@@ -85,8 +85,8 @@ export class Unjudged<Key extends JudgedKey> {
 
   /**
    * The keys to judge, out of `all`, each once. `isAsBefore` tells of a key with an open alert that is not among them that
-   * it is active, and that a judgement would find what the last one found. `judged` is to be called when what follows from it has been committed, with
-   * the ids of the keys on which a detector failed: those are given again.
+   * it is active, and that a judgement would find what the last one found. `judged` is to be called when what follows has
+   * been committed, with the ids of the keys on which a detector failed: those are given again.
    */
   pick(
     { activeSinceMs, nowMs }: LookRange,
@@ -105,19 +105,18 @@ export class Unjudged<Key extends JudgedKey> {
     const last = this.#last
     const isAll =
       last === undefined || now.hourMs !== last.hourMs || !isSame(now.circumstances, last.circumstances)
-    const left = new Set<Key>()
-    const candidates = isAll ? all() : this.#candidates(last, now, { byId, left })
+    const candidates = isAll ? all() : this.#candidates(last, now, byId)
     const isActive = (key: Key): boolean =>
       key.hasUsageFrom(activeSinceMs, nowMs) ||
       (last !== undefined && this.#cameLate(key, { activeSinceMs, nowMs }))
     const keys: Key[] = []
     for (const key of candidates) if (isActive(key)) keys.push(key)
+    let given: ReadonlySet<Key> | undefined
     return {
       keys,
       isAsBefore: (keyId) => {
-        if (left.size === 0) return false
-        const key = byId(keyId)
-        return key !== undefined && left.has(key) && isActive(key)
+        const key = watched.has(keyId) ? byId(keyId) : undefined
+        return key !== undefined && isActive(key) && !(given ??= new Set(keys)).has(key)
       },
       judged: (failed = []) => {
         this.#judged(now, nowMs)
@@ -129,24 +128,16 @@ export class Unjudged<Key extends JudgedKey> {
     }
   }
 
-  /** `left` is given the keys with an open alert that need not be judged. */
-  #candidates(
-    last: Judgement,
-    now: Judgement,
-    { byId, left }: { readonly byId: (keyId: string) => Key | undefined; readonly left: Set<Key> },
-  ): Iterable<Key> {
+  #candidates(last: Judgement, now: Judgement, byId: (keyId: string) => Key | undefined): Iterable<Key> {
     const others = [...differing(last.watched, now.watched), ...differing(last.standings, now.standings)]
     if (now.minuteMs !== last.minuteMs) others.push(...now.watched.keys())
-    const keys = others.length === 0 ? undefined : new Set(this.#marks.keys())
+    if (others.length === 0) return this.#marks.keys()
+    const keys = new Set(this.#marks.keys())
     for (const keyId of others) {
       const key = byId(keyId)
-      if (key !== undefined) keys?.add(key)
+      if (key !== undefined) keys.add(key)
     }
-    for (const keyId of now.watched.keys()) {
-      const key = byId(keyId)
-      if (key !== undefined && !(keys ?? this.#marks).has(key)) left.add(key)
-    }
-    return keys ?? this.#marks.keys()
+    return keys
   }
 
   #cameLate(key: Key, { activeSinceMs, nowMs }: LookRange): boolean {

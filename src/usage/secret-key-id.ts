@@ -110,7 +110,7 @@ export function hashEventSecrets(
     teamId: whole(event.teamId),
     userId: whole(event.userId),
     environment: whole(event.environment),
-  }
+  } satisfies Record<'id' | (typeof NAMES)[number], string | undefined>
   let metadata = event.metadata
   if (metadata !== undefined) {
     const clean = Object.entries(metadata).map(([name, value]) => {
@@ -126,19 +126,17 @@ export function hashEventSecrets(
 }
 
 /** True for an event in which nothing has to be replaced. Nearly always, and then this is all that is done. */
-function isClean({ id, keyId, model, provider, teamId, userId, environment, metadata }: UsageEvent): boolean {
-  const isNone = (value: string | undefined): boolean => value === undefined || isKnownClean(value)
-  return (
-    metadata === undefined &&
-    !looksLikeSecret(id) &&
-    isKnownClean(keyId) &&
-    isKnownClean(model) &&
-    isNone(provider) &&
-    isNone(teamId) &&
-    isNone(userId) &&
-    isNone(environment)
-  )
+function isClean(event: UsageEvent): boolean {
+  if (event.metadata !== undefined || looksLikeSecret(event.id)) return false
+  for (const name of NAMES) {
+    const value = event[name]
+    if (value !== undefined && !isKnownClean(value)) return false
+  }
+  return true
 }
+
+/** The texts of an event that come again and again; ids do not. */
+const NAMES = ['keyId', 'model', 'provider', 'teamId', 'userId', 'environment'] as const
 
 // Names of models, keys, teams come again and again; the search costs a hundred times this look-up.
 const CLEAN_KEPT = 20_000

@@ -116,6 +116,17 @@ describe('the hash', () => {
     expect(replaced).toBe(10)
   })
 
+  test.each(['id', 'key_id', 'model', 'provider', 'team_id', 'user_id', 'environment'])(
+    'takes the place of a secret that is in %s alone',
+    (field) => {
+      const parsed = parseUsageEvent(usageEvent({ [field]: 'sk-proj-AbC123def456' }))
+      if (!parsed.ok) throw new Error(parsed.error)
+      const { event, replaced } = hashEventSecrets(parsed.event, HASH_KEY)
+      expect(JSON.stringify(event)).not.toContain('AbC123')
+      expect(replaced).toBe(1)
+    },
+  )
+
   test('leaves an event without secrets as it is', () => {
     const parsed = parseUsageEvent(usageEvent({ metadata: { route: '/v1/chat/completions' } }))
     if (!parsed.ok) throw new Error(parsed.error)

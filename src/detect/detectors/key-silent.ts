@@ -35,8 +35,10 @@ export const keySilent = defineDetector({
     const { usage, profile, settings: chosen, nowMs } = detection
     if (isLearning(profile, chosen, nowMs)) return []
     // Nearly always it has just been used, which others ask as well.
-    const justNow = sumWithin(usage, JUST_NOW_MS, nowMs)
-    if (trace === undefined && justNow.requests > justNow.refused) return []
+    if (trace === undefined) {
+      const { requests, refused } = sumWithin(usage, JUST_NOW_MS, nowMs)
+      if (requests > refused) return []
+    }
     const { lastMs } = profile.use
     const since = digestOf(usage, nowMs).since(lastMs)
     const isQuiet = check(trace, since.requests <= since.refused, () => ({

@@ -53,13 +53,12 @@ function joinedFindings(
   trace: Trace | undefined,
 ): Finding[] {
   const joined = joinedAddresses({ usage, profile, nowMs }, profile.firstSeenMs + settings.min_history)
-  const setting = `detectors.volume_spike.min_history: ${formatDuration(settings.min_history)}`
   const isMore = check(trace, joined !== undefined, () => ({
     kind: 'unusual',
     what: 'addresses in use since one came that is new within two hours, that one too',
     observed: joined === undefined ? null : joined.inUse,
     needed: 'more than were ever in use at once, or a new one after several were kept for long',
-    setting,
+    setting: minHistory(settings),
   }))
   if (joined === undefined || !isMore) return []
   const { keyId } = usage.key
@@ -86,7 +85,7 @@ function joinedFindings(
         expected: { at_most: isMoreAtOnce ? joined.atOnce : 0 },
         window: { start: new Date(joined.sinceMs).toISOString(), end: new Date(nowMs).toISOString() },
         history,
-        setting,
+        setting: minHistory(settings),
         addresses_kept: joined.kept,
         kept_days: Number(joined.keptDays.toPrecision(2)),
         watched_days: Number(joined.watchedDays.toPrecision(2)),
@@ -97,6 +96,10 @@ function joinedFindings(
       },
     },
   ]
+}
+
+function minHistory(settings: NewAddressesSettings): string {
+  return `detectors.volume_spike.min_history: ${formatDuration(settings.min_history)}`
 }
 
 function addedFindings(

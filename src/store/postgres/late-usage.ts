@@ -66,7 +66,7 @@ export interface LateHour {
  * that are asked for. At the first look of a process, without `news`, all that are noted: what the last one was given and
  * did not judge is among them.
  */
-export async function lateHours(
+export async function notedHours(
   db: Database,
   {
     fromMs,

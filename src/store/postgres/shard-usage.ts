@@ -10,7 +10,7 @@ import type { Database } from './database.ts'
 import { readAttributes } from './key-attributes.ts'
 import { recentSources } from './key-sources.ts'
 import { LateHours } from './late-hours.ts'
-import { lateHours, notedSince, placesOf, type Places } from './late-usage.ts'
+import { notedHours, notedSince, placesOf, type Places } from './late-usage.ts'
 import { packedRollups, packedSources } from './packed-columns.ts'
 import { RecentCells, recentFromMs } from './recent-cells.ts'
 import { inShard } from './shard.ts'
@@ -70,7 +70,7 @@ export class ShardUsage {
         await readAttributes(trx, picked.keys)
         const { news } = arrivals
         this.#late.put(
-          await lateHours(trx, {
+          await notedHours(trx, {
             fromMs: nowMs - LATE_JUDGED_MS,
             toMs: recentFromMs(nowMs),
             news,
