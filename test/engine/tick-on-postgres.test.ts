@@ -202,6 +202,20 @@ describe('the engine on Postgres', () => {
       expect(await seen()).toBe(1)
     })
 
+    test('is judged once also while another transaction is open, which makes looks read again what they saw', async () => {
+      await db.transaction().execute(async (trx) => {
+        await sql`select pg_current_xact_id()`.execute(trx)
+        await write(late(9, { keyId: 'late' }))
+        const occurrences = () => db.selectFrom('alert').select('occurrences').execute()
+        expect((await look()).opened).toHaveLength(1)
+        await look()
+        expect(await occurrences()).toEqual([{ occurrences: 1 }])
+        await write(late(9, { keyId: 'late', model: 'another' }))
+        await look()
+        expect(await occurrences()).toEqual([{ occurrences: 2 }])
+      })
+    })
+
     test('is judged by whoever looks next when a tick failed, and by a process that has just started', async () => {
       await write(late(9, { keyId: 'late' }))
       const failing: TickEngine = {

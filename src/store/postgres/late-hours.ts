@@ -12,17 +12,26 @@ const HOURS_PER_TICK = 50
 export class LateHours {
   readonly #db: Database
   readonly #waiting = new Map<string, LateHour>()
+  /** By name of the hours that the last look saw, who had written what of them is judged. */
+  #judged = new Map<string, Set<string>>()
 
   constructor(db: Database) {
     this.#db = db
   }
 
+  /** The hours of a look. What is judged, and nobody has written to since, is not given again. */
   put(hours: readonly LateHour[]): void {
+    const judged = new Map<string, Set<string>>()
     for (const hour of hours) {
-      const known = this.#waiting.get(nameOf(hour))
-      if (known === undefined || known.lastBucketMs <= hour.lastBucketMs)
-        this.#waiting.set(nameOf(hour), hour)
+      const name = nameOf(hour)
+      const writers = this.#judged.get(name)
+      if (writers !== undefined) judged.set(name, writers)
+      const known = this.#waiting.get(name)
+      if (!hour.writers.every((writer) => (writers?.has(writer) ?? false) || known?.writers.includes(writer)))
+        this.#waiting.set(name, known === undefined ? hour : joined(known, hour))
     }
+    // What one look does not see again, none after it does.
+    this.#judged = judged
   }
 
   /**
@@ -53,10 +62,13 @@ export class LateHours {
       usages,
       judged: (failed = []) => {
         const again = new Set(failed)
-        for (const hour of hours)
+        for (const hour of hours) {
+          if (again.has(hour.keyId)) continue
+          const name = nameOf(hour)
+          this.#judged.set(name, new Set([...(this.#judged.get(name) ?? []), ...hour.writers]))
           // What came meanwhile is another hour of the same name.
-          if (!again.has(hour.keyId) && this.#waiting.get(nameOf(hour)) === hour)
-            this.#waiting.delete(nameOf(hour))
+          if (this.#waiting.get(name) === hour) this.#waiting.delete(name)
+        }
       },
     }
   }
@@ -66,4 +78,12 @@ const NOTHING = { usages: [], judged: () => undefined }
 
 function nameOf({ keyId, hourMs }: LateHour): string {
   return `${hourMs} ${keyId}`
+}
+
+function joined(known: LateHour, more: LateHour): LateHour {
+  return {
+    ...known,
+    lastBucketMs: Math.max(known.lastBucketMs, more.lastBucketMs),
+    writers: [...new Set([...known.writers, ...more.writers])],
+  }
 }

@@ -59,11 +59,13 @@ export interface LateHour {
   readonly hourMs: number
   /** Start of its last minute with such usage. */
   readonly lastBucketMs: number
+  /** The transactions that stored it, as the database numbers them. */
+  readonly writers: readonly string[]
 }
 
 /**
- * The hours of keys, within the span, that got usage since the last look, the newest first; `isMine` is SQL of the keys
- * that are asked for. At the first look of a process, without `news`, all that are noted: what the last one was given and
+ * The hours of keys, within the span, that got usage since the last look, the newest first, and some that the last look
+ * saw (see `Arrivals`); `isMine` is SQL of the keys that are asked for. At the first look of a process, without `news`, all that are noted: what the last one was given and
  * did not judge is among them.
  */
 export async function notedHours(
@@ -81,16 +83,19 @@ export async function notedHours(
   },
 ): Promise<LateHour[]> {
   const isNew = news === undefined ? sql`true` : sql`noted_at >= ${notedFrom(news)} and ${news.isNew}`
-  const { rows } = await sql<{ key_id: string; hour: Date; last: Date }>`
-    select key_id, date_trunc('hour', bucket, 'UTC') as hour, max(bucket) as last
+  const { rows } = await sql<{ key_id: string; hour: Date; last: Date; writers: string[] }>`
+    select
+      key_id, date_trunc('hour', bucket, 'UTC') as hour, max(bucket) as last,
+      array_agg(distinct xmin::text) as writers
     from late_usage
     where ${isNew} and bucket >= ${new Date(fromMs)} and bucket < ${new Date(toMs)} and ${isMine}
     group by 1, 2
     order by 3 desc, 1`.execute(db)
-  return rows.map(({ key_id, hour, last }) => ({
+  return rows.map(({ key_id, hour, last, writers }) => ({
     keyId: key_id,
     hourMs: hour.getTime(),
     lastBucketMs: last.getTime(),
+    writers,
   }))
 }
 
