@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import type { Calm } from './calm.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import type { DetectorName, Finding, Severity } from './finding.ts'
 import type { Prior, Site } from './prior.ts'
@@ -49,6 +50,11 @@ export interface Detector {
    * on valid usage. Its comparisons are noted in `trace`, when there is one, and are the same without.
    */
   detect(detection: Detection<DetectorSettings>, trace?: Trace): Finding[]
+  /**
+   * When it will go on to find nothing in the rest of the hour; undefined when it cannot tell. It is asked of a key with a
+   * stored profile of which nothing has just been found. A detector without it is asked itself at every tick.
+   */
+  calm?(detection: Detection<DetectorSettings>): Calm | undefined
 }
 
 /** Ties a detector's settings schema to its `detect`, and forgets the settings' type so that detectors fit one registry. */
@@ -60,6 +66,7 @@ export function defineDetector<Schema extends z.ZodObject>(detector: {
   readonly judgesTheMoment?: boolean
   readonly usesPrior?: boolean
   detect(detection: Detection<z.output<Schema> & DetectorSettings>, trace?: Trace): Finding[]
+  calm?(detection: Detection<z.output<Schema> & DetectorSettings>): Calm | undefined
 }): Detector {
   // Sound because settings reach a detector only through its own schema (config/overrides.ts parses them with it).
   return detector as unknown as Detector

@@ -48,21 +48,32 @@ interface Sight {
   readonly atMs: number
 }
 
+/**
+ * True when there is no new trip, and none later as long as no address comes that is not in the usage: nearly always a key
+ * stays where it is, or only its own addresses are in use. False says nothing.
+ */
+export function isWithoutTrips(
+  { usage, profile, nowMs }: { readonly usage: KeyUsage; readonly profile: Profile; readonly nowMs: number },
+  thresholds: TripThresholds,
+): boolean {
+  const known = profile.places
+  const mayBeNew = ({ km, met }: FarPair): boolean =>
+    km >= thresholds.minDistanceKm && isNews(met, { ...thresholds, nowMs })
+  return (
+    known.places.length === 0 ||
+    isEverywhere(known) ||
+    !isAnyStrange(profile, usage, nowMs) ||
+    isKnownTravel(digestOf(usage, nowMs).coordinates, known, mayBeNew)
+  )
+}
+
 /** The impossible trips of the last hours that are new to the key, those with a return first, then the longest. */
 export function newTrips(
   { usage, profile, nowMs }: { readonly usage: KeyUsage; readonly profile: Profile; readonly nowMs: number },
   thresholds: TripThresholds,
 ): Trip[] {
+  if (isWithoutTrips({ usage, profile, nowMs }, thresholds)) return []
   const known = profile.places
-  if (known.places.length === 0 || isEverywhere(known)) return []
-  // Nearly always a key stays where it is, or only its own addresses are in use, and then this is all that is done.
-  const mayBeNew = ({ km, met }: FarPair): boolean =>
-    km >= thresholds.minDistanceKm && isNews(met, { ...thresholds, nowMs })
-  if (
-    !isAnyStrange(profile, usage, nowMs) ||
-    isKnownTravel(digestOf(usage, nowMs).coordinates, known, mayBeNew)
-  )
-    return []
   const own = ownAddresses(profile, nowMs)
   const sources = placed(usage.sources, known.places)
   const uses = usesOf(sources)

@@ -74,11 +74,9 @@ export function joinedAddresses(
   /** Addresses first used before this were learnt with the key. */
   knownFromMs: number,
 ): JoinedAddresses | undefined {
-  const { sources } = profile
-  if (sources.addresses.length === 0 || sources.addresses.length >= ADDRESSES_MAX) return undefined
-  const fromMs = Math.max(knownFromMs, nowMs - RECENT_USAGE_MS)
   // Nearly always all addresses are known, and then this is all that is done.
-  if (!isAnyNew(sources, usage, { fromMs, nowMs })) return undefined
+  if (isNoneNew({ usage, profile, nowMs }, knownFromMs)) return undefined
+  const fromMs = Math.max(knownFromMs, nowMs - RECENT_USAGE_MS)
   const uses = usesOf(profile, usage, nowMs)
   const newcomers = uses.filter(({ firstMs }) => firstMs >= fromMs)
   let rarest: JoinedAddresses | undefined
@@ -87,6 +85,17 @@ export function joinedAddresses(
     if (joined !== undefined && (rarest === undefined || joined.perDay < rarest.perDay)) rarest = joined
   }
   return rarest
+}
+
+/** True when all addresses of the usage are known, and stay so, or when addresses mean nothing. */
+export function isNoneNew(
+  { usage, profile, nowMs }: { readonly usage: KeyUsage; readonly profile: Profile; readonly nowMs: number },
+  knownFromMs: number,
+): boolean {
+  const { sources } = profile
+  if (sources.addresses.length === 0 || sources.addresses.length >= ADDRESSES_MAX) return true
+  const fromMs = Math.max(knownFromMs, nowMs - RECENT_USAGE_MS)
+  return !isAnyNew(sources, usage, { fromMs, nowMs })
 }
 
 function isAnyNew(

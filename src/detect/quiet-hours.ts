@@ -4,7 +4,7 @@ import type { KeyUsage } from '../usage/key-usage.ts'
 import { bucketStart } from '../usage/rollup.ts'
 import { digestOf } from '../usage/usage-digest.ts'
 import { placed, type KnownPlace } from './places.ts'
-import { chanceAt, type Presence } from './presence.ts'
+import { chanceAt, presenceOf, type Presence } from './presence.ts'
 import type { Profile } from './profile.ts'
 import { freshAddresses } from './source-excess.ts'
 
@@ -60,6 +60,16 @@ function isBusyHour(week: Profile['week'], slot: number): boolean {
     known.set(slot, isBusy)
   }
   return isBusy
+}
+
+/** True when neither the open hour nor, while it is still judged, the one before it is far quieter than a typical one. */
+export function isNoneQuiet({ week, timeZone }: Profile, nowMs: number): boolean {
+  const presence = presenceOf(week)
+  const openMs = bucketStart(nowMs, HOUR_MS)
+  return (
+    !isFarBelow(presence, hourOfWeek(openMs, timeZone)) &&
+    (nowMs - openMs >= JUDGED_AFTER_MS || !isFarBelow(presence, hourOfWeek(openMs - HOUR_MS, timeZone)))
+  )
 }
 
 /** The open hour, and the one that closed just now, as far as they are far quieter than a typical hour of use. */

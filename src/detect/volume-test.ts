@@ -8,9 +8,10 @@ import {
   spreadOf,
   type ExpectedVolume,
 } from './expected-volume.ts'
-import type { PerRequest, Profile } from './profile.ts'
+import type { Profile } from './profile.ts'
 import { scoreOfSurprise } from './score.ts'
 import { NANO_USD_PER_USD } from '../usage/event.ts'
+import { isLess, leastAmounts, ratioMin, sizeOf } from './least-volume.ts'
 import { longPeak, longWindow, SHORT_WINDOWS_MS, type LongWindow } from './long-window.ts'
 import { durationInWords } from './sentence.ts'
 import { check, type Check, type Trace } from './trace.ts'
@@ -41,13 +42,6 @@ export interface VolumeThresholds {
   readonly minRequests: number
 }
 
-// The least effect worth an alert, whatever the chance: large keys make small deviations certain.
-const RATIO_MIN: readonly (readonly [upToMs: number, ratio: number])[] = [
-  [10 * MINUTE_MS, 2.5],
-  [3 * HOUR_MS, 2.2],
-  [12 * HOUR_MS, 1.6],
-  [DAY_MS, 1.4],
-]
 /** A bursty key must exceed its own fading peak by this much: its bursts are not chance, whatever the model says. */
 const PEAK_GUARD = 1.3
 const BURSTY_SPREAD = 1 / 1.5
@@ -76,9 +70,10 @@ export function volumeExcesses(
     if (!isSome) continue
     // Nearly always there is far too little of everything, and then this is all that is done.
     if (trace === undefined && windowMs <= SHORT_WINDOWS_MS) {
-      const least = leastAmounts(profile, { windowMs, fromMs, endMs, minRequests: thresholds.minRequests })
-      if (made < least.requests && sizeOf(totals, 'tokens') < least.tokens && totals.costNanoUsd < least.cost)
-        continue
+      const firstHourMs = bucketStart(fromMs, HOUR_MS)
+      const lastHourMs = bucketStart(endMs - 1, HOUR_MS)
+      const { minRequests } = thresholds
+      if (isLess(totals, leastAmounts(profile, { windowMs, firstHourMs, lastHourMs, minRequests }))) continue
     }
     const expected =
       windowMs > SHORT_WINDOWS_MS
@@ -96,63 +91,6 @@ export function volumeExcesses(
   return excesses.toSorted(
     (a, b) => b.score - a.score || a.logChance - b.logChance || b.windowMs - a.windowMs,
   )
-}
-
-/** Less of each than this is no excess in such a window, wherever it lies in these hours. */
-interface LeastAmounts extends Readonly<Record<VolumeMetric, number>> {
-  readonly windowMs: number
-  readonly minRequests: number
-  readonly firstHourMs: number
-  readonly lastHourMs: number
-}
-
-/** Remembered per profile: which changes once an hour, while ticks ask for two windows every few seconds. */
-const leasts = new WeakMap<Profile, readonly LeastAmounts[]>()
-const LEASTS_KEPT = 8
-/** Sums in another order differ in their last digits. */
-const ROUNDING = 1 - 1e-9
-
-function leastAmounts(
-  profile: Profile,
-  {
-    windowMs,
-    fromMs,
-    endMs,
-    minRequests,
-  }: {
-    readonly windowMs: number
-    readonly fromMs: number
-    readonly endMs: number
-    readonly minRequests: number
-  },
-): LeastAmounts {
-  const firstHourMs = bucketStart(fromMs, HOUR_MS)
-  const lastHourMs = bucketStart(endMs - 1, HOUR_MS)
-  const remembered = leasts.get(profile) ?? []
-  for (const one of remembered)
-    if (
-      one.firstHourMs === firstHourMs &&
-      one.windowMs === windowMs &&
-      one.lastHourMs === lastHourMs &&
-      one.minRequests === minRequests
-    )
-      return one
-  const inHour = (hourMs: number): number => expectedVolume(profile, hourMs, hourMs + HOUR_MS).mean
-  // Of two hours that the window is in, the quieter one bounds it.
-  const mean = (Math.min(inHour(firstHourMs), inHour(lastHourMs)) * windowMs) / HOUR_MS
-  const requests = Math.max(minRequests, mean * ratioMin(windowMs)) * ROUNDING
-  const sizeOfOne = (sizes: PerRequest): number => requestScale(sizes)?.mean ?? Infinity
-  const least: LeastAmounts = {
-    windowMs,
-    minRequests,
-    firstHourMs,
-    lastHourMs,
-    requests,
-    tokens: requests * sizeOfOne(profile.volume.tokens),
-    cost: requests * sizeOfOne(profile.volume.costNanoUsd),
-  }
-  leasts.set(profile, [least, ...remembered.slice(0, LEASTS_KEPT - 1)])
-  return least
 }
 
 /**
@@ -261,10 +199,6 @@ function shownAmount(metric: VolumeMetric, amount: number): number {
   return Number((metric === 'cost' ? amount / NANO_USD_PER_USD : amount).toPrecision(4))
 }
 
-function ratioMin(windowMs: number): number {
-  return RATIO_MIN.find(([upToMs]) => windowMs <= upToMs)?.[1] ?? 1.4
-}
-
 /** By how much the tails of this key's volume are longer than the model's. */
 export function volumeScale(profile: Profile): number {
   return tailScale(profile.surprises.volume_spike, TYPICAL_SCALE)
@@ -277,10 +211,6 @@ function largestOf(rollups: readonly Rollup[], metric: 'tokens' | 'cost'): numbe
   return rollups
     .filter(({ requests, refused }) => requests - refused < SIZED_REQUESTS_MIN)
     .reduce((largest, rollup) => Math.max(largest, sizeOf(rollup, metric)), 0)
-}
-
-function sizeOf(totals: UsageTotals, metric: 'tokens' | 'cost'): number {
-  return metric === 'tokens' ? totals.inputTokens + totals.outputTokens : totals.costNanoUsd
 }
 
 interface Amount {

@@ -3,6 +3,7 @@ import { DAY_MS } from '../../usage/duration.ts'
 import { bucketStart } from '../../usage/rollup.ts'
 import { digestOf } from '../../usage/usage-digest.ts'
 import { addressesAtMost, addressesToday, usualAddresses } from '../address-habit.ts'
+import { CALM, calmUnlessKnown } from '../calm.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf, isLearning } from '../profile.ts'
@@ -75,6 +76,12 @@ export const distinctAddresses = defineDetector({
     }))
     return isUnusual ? [findingOf(detection, count, usual)] : []
   },
+  calm: (detection) =>
+    calmUnlessKnown(detection, () => {
+      const { usage, profile, settings: chosen, nowMs } = detection
+      const recent = digestOf(usage, nowMs).addresses?.length ?? Infinity
+      return addressesAtMost(profile.addresses, recent, nowMs) < chosen.min_addresses ? CALM : undefined
+    }),
 })
 
 function findingOf(

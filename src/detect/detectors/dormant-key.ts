@@ -3,6 +3,7 @@ import { DAY_MS, durationMs, formatDuration, HOUR_MS } from '../../usage/duratio
 import { rollupsWithin, sumRollups, type KeyUsage } from '../../usage/key-usage.ts'
 import { bucketStart } from '../../usage/rollup.ts'
 import { breakdownOf } from '../breakdown.ts'
+import { CALM, endOfHour } from '../calm.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf, type Profile } from '../profile.ts'
@@ -61,6 +62,11 @@ export const dormantKey = defineDetector({
       needed: `more than ${LONGER_THAN_HABIT} times the longest pause before it, ${daysOf(pause.longestBeforeMs)} days`,
     }))
     return isRare ? [findingOf(detection, pause)] : []
+  },
+  calm: ({ profile: { events, use }, nowMs }) => {
+    const mayEndOne = pauseBefore(use, endOfHour(nowMs)) !== undefined
+    const isNews = use.pause !== undefined && nowMs - use.pause.toMs < NEWS_MS
+    return events < EVENTS_MIN || (!mayEndOne && !isNews) ? CALM : undefined
   },
 })
 

@@ -1,9 +1,19 @@
 import type { Rollup } from '../../usage/rollup.ts'
-import type { UsageDigest } from '../../usage/usage-digest.ts'
+import { digestOf, type UsageDigest } from '../../usage/usage-digest.ts'
+import { CALM, type Calm } from '../calm.ts'
 import type { Detection, DetectorSettings } from '../detector.ts'
 import type { DetectorName, Finding } from '../finding.ts'
 import { historyOf, isLearning, type KnownValue, type Profile } from '../profile.ts'
-import { byUse, knownShares, newsOf, noveltiesMet, newsWindow, noveltyRate, type News } from '../novelty.ts'
+import {
+  areSettled,
+  byUse,
+  knownShares,
+  newsOf,
+  noveltiesMet,
+  newsWindow,
+  noveltyRate,
+  type News,
+} from '../novelty.ts'
 import { habitRate, scoreOfRate } from '../score.ts'
 import { counted, listed } from '../sentence.ts'
 import { severityOf } from '../settings.ts'
@@ -48,12 +58,11 @@ export function firstUse(
   if (isLearning(profile, settings, nowMs)) return newKeyValues(kind, detection, trace)
   const known = kind.knownTo(profile)
   // Not judged before the value itself has a history: a gateway may start to send addresses only today.
-  let settledRequests = 0
-  for (const entry of known) if (entry.settled) settledRequests += entry.requests
-  const isKnown = check(trace, settledRequests >= Math.max(1, settings.min_events), () => ({
+  const learnt = settledRequests(known)
+  const isKnown = check(trace, learnt >= Math.max(1, settings.min_events), () => ({
     kind: 'learning',
     what: `requests learnt with a known ${kind.metric}`,
-    observed: settledRequests,
+    observed: learnt,
     needed: `at least ${Math.max(1, settings.min_events)}`,
     setting: `detectors.${kind.detector}.min_events: ${settings.min_events}`,
   }))
@@ -77,6 +86,22 @@ export function firstUse(
   }))
   if (!isOdd) return []
   return [findingOf(kind, detection, { known, news, newPerDay })]
+}
+
+/** Calm while all values are settled ones of a key that is known, or none is known well enough for one to be new. */
+export function firstUseCalm(kind: FirstUseKind, detection: Detection<FirstUseSettings>): Calm | undefined {
+  const { usage, profile, settings, nowMs } = detection
+  if (isLearning(profile, settings, nowMs)) return undefined
+  const known = kind.knownTo(profile)
+  if (settledRequests(known) < Math.max(1, settings.min_events)) return CALM
+  const values = kind.valuesOf(digestOf(usage, nowMs))
+  return values !== undefined && areSettled(values, known) ? CALM : undefined
+}
+
+function settledRequests(known: readonly KnownValue[]): number {
+  let requests = 0
+  for (const entry of known) if (entry.settled) requests += entry.requests
+  return requests
 }
 
 function findingOf(

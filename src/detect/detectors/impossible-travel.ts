@@ -1,8 +1,16 @@
 import { z } from 'zod'
 import { RECENT_USAGE_MS } from '../../usage/key-usage.ts'
+import { CALM, calmUnlessKnown } from '../calm.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
-import { newPairRate, newPairsMet, newTrips, type Trip } from '../impossible-trips.ts'
+import {
+  isWithoutTrips,
+  newPairRate,
+  newPairsMet,
+  newTrips,
+  type Trip,
+  type TripThresholds,
+} from '../impossible-trips.ts'
 import { historyOf, isLearning, type Profile } from '../profile.ts'
 import { habitRate, scoreOfRate } from '../score.ts'
 import { keysAtHome, tripProof, type TripProof } from '../trip-evidence.ts'
@@ -48,11 +56,10 @@ export const impossibleTravel = defineDetector({
       setting: `detectors.impossible_travel.max_new_per_day: ${chosen.max_new_per_day}`,
     }))
     if (!isStrange) return []
-    const trips = newTrips(detection, {
-      maxSpeedKmh: chosen.max_speed_kmh,
-      minDistanceKm: chosen.min_distance_km,
-      knownFromMs: profile.firstSeenMs + chosen.min_history,
-    }).map((candidate) => ({ ...candidate, proof: tripProof(detection, candidate) }))
+    const trips = newTrips(detection, thresholdsOf(detection)).map((candidate) => ({
+      ...candidate,
+      proof: tripProof(detection, candidate),
+    }))
     const trip = trips.find(({ proof }) => proof !== undefined) ?? trips[0]
     const isNew = check(trace, trip !== undefined, () => ({
       kind: 'unusual',
@@ -63,7 +70,17 @@ export const impossibleTravel = defineDetector({
     }))
     return isNew && trip !== undefined ? [findingOf(detection, trip, newPerDay)] : []
   },
+  calm: (detection) =>
+    calmUnlessKnown(detection, () => (isWithoutTrips(detection, thresholdsOf(detection)) ? CALM : undefined)),
 })
+
+function thresholdsOf({ profile, settings: chosen }: Detection<z.output<typeof settings>>): TripThresholds {
+  return {
+    maxSpeedKmh: chosen.max_speed_kmh,
+    minDistanceKm: chosen.min_distance_km,
+    knownFromMs: profile.firstSeenMs + chosen.min_history,
+  }
+}
 
 function findingOf(
   { usage, profile, sites, settings: chosen, nowMs }: Detection<z.output<typeof settings>>,

@@ -1,6 +1,8 @@
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
 import { SOURCE_BUCKET_MS, type SourceUsage } from '../../usage/source.ts'
+import { digestOf } from '../../usage/usage-digest.ts'
+import { CALM } from '../calm.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf } from '../profile.ts'
@@ -60,6 +62,13 @@ export const ipAllowlist = defineDetector({
       setting: settingOf(chosen.ranges),
     }))
     return isOutside ? [findingOf(detection, outside, recent)] : []
+  },
+  calm: ({ usage, settings: chosen, nowMs }) => {
+    if (chosen.ranges.length === 0) return CALM
+    const ranges = parsed(chosen.ranges)
+    const { addresses } = digestOf(usage, nowMs)
+    const isInside = (address: string): boolean => ranges.some((range) => holds(range, address))
+    return addresses?.every(isInside) === true ? CALM : undefined
   },
 })
 

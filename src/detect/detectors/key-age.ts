@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { DAY_MS, durationMs, formatDuration, HOUR_MS } from '../../usage/duration.ts'
+import { CALM, endOfHour } from '../calm.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf } from '../profile.ts'
@@ -54,6 +55,8 @@ export const keyAge = defineDetector({
     )
     return isFirst && isUsed ? [findingOf(detection, reminders)] : []
   },
+  calm: ({ profile, settings: chosen, nowMs }) =>
+    endOfHour(nowMs) - profile.firstSeenMs < chosen.max_age ? CALM : undefined,
 })
 
 function findingOf(

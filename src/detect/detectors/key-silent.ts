@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { DAY_MS, HOUR_MS } from '../../usage/duration.ts'
 import { sumWithin } from '../../usage/key-usage.ts'
 import { digestOf } from '../../usage/usage-digest.ts'
+import { CALM, calmUnlessKnown, endOfHour } from '../calm.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf, isLearning, LEARN_DELAY_MS } from '../profile.ts'
@@ -73,6 +74,11 @@ export const keySilent = defineDetector({
     }))
     return isNews ? [findingOf(detection, fromMs)] : []
   },
+  calm: (detection) =>
+    calmUnlessKnown(detection, () => {
+      const fromMs = silentFromMs(detection.profile)
+      return fromMs === undefined || endOfHour(detection.nowMs) < fromMs ? CALM : undefined
+    }),
 })
 
 function findingOf(

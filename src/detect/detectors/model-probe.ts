@@ -3,6 +3,7 @@ import { durationMs, formatDuration, HOUR_MS, MINUTE_MS } from '../../usage/dura
 import { RECENT_USAGE_MS, rollupsWithin } from '../../usage/key-usage.ts'
 import { bucketStart } from '../../usage/rollup.ts'
 import { digestOf } from '../../usage/usage-digest.ts'
+import { CALM, calmUnlessKnown } from '../calm.ts'
 import { defineDetector, type Detection, type DetectorSettings } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { areSettled, knownShares, noveltiesMet, noveltyRate } from '../novelty.ts'
@@ -75,6 +76,9 @@ export const modelProbe = defineDetector({
     }))
     return few && rare ? [findingOf(detection, tries, newPerDay)] : []
   },
+  // A model that is old stays so.
+  calm: (detection) =>
+    calmUnlessKnown(detection, () => (areOld(detection, detection.settings.window) ? CALM : undefined)),
 })
 
 interface Tried {
@@ -84,20 +88,30 @@ interface Tried {
   readonly refused: number
 }
 
-/** The models of the rollups that the key neither used nor was refused before, most called first. */
-function newModels(
-  { usage, profile, nowMs }: Pick<Detection<DetectorSettings>, 'usage' | 'profile' | 'nowMs'>,
-  windowMs: number,
-): readonly Tried[] {
-  const fromHourMs = bucketStart(nowMs - windowMs, HOUR_MS)
-  const isOld = (model: string): boolean =>
-    isKnown(profile.models, model, fromHourMs) || isKnown(profile.refusals.models, model, fromHourMs)
-  // Nearly always all models are old, and then this is all that is done.
+type Judged = Pick<Detection<DetectorSettings>, 'usage' | 'profile' | 'nowMs'>
+
+/** True when the key used all models of the usage, or was refused them, before the hour in which the window begins. */
+function areOld({ usage, profile, nowMs }: Judged, windowMs: number): boolean {
   const { models } = digestOf(usage, nowMs)
-  if (models !== undefined && (areSettled(models, profile.models) || models.every(isOld))) return NO_TRIES
+  return (
+    models !== undefined &&
+    (areSettled(models, profile.models) ||
+      models.every((model) => isOld(profile, model, bucketStart(nowMs - windowMs, HOUR_MS))))
+  )
+}
+
+function isOld({ models, refusals }: Profile, model: string, fromHourMs: number): boolean {
+  return isKnown(models, model, fromHourMs) || isKnown(refusals.models, model, fromHourMs)
+}
+
+/** The models of the rollups that the key neither used nor was refused before, most called first. */
+function newModels({ usage, profile, nowMs }: Judged, windowMs: number): readonly Tried[] {
+  // Nearly always all models are old, and then this is all that is done.
+  if (areOld({ usage, profile, nowMs }, windowMs)) return NO_TRIES
+  const fromHourMs = bucketStart(nowMs - windowMs, HOUR_MS)
   const tries = new Map<string, Tried>()
   for (const { model, requests, refused } of rollupsWithin(usage, windowMs, nowMs)) {
-    if (requests <= 0 || isOld(model)) continue
+    if (requests <= 0 || isOld(profile, model, fromHourMs)) continue
     const before = tries.get(model)
     tries.set(model, {
       model,

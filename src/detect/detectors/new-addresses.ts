@@ -1,16 +1,17 @@
 import { DAY_MS, formatDuration } from '../../usage/duration.ts'
 import { NANO_USD_PER_USD } from '../../usage/event.ts'
+import { CALM, type Calm } from '../calm.ts'
 import type { Detection, DetectorSettings } from '../detector.ts'
 import type { Finding } from '../finding.ts'
-import { joinedAddresses, mostAtOnce } from '../joined-addresses.ts'
-import { historyOf } from '../profile.ts'
+import { isNoneNew, joinedAddresses, mostAtOnce } from '../joined-addresses.ts'
+import { historyOf, type Profile } from '../profile.ts'
 import { scoreOfRate } from '../score.ts'
 import { counted, durationInWords, grouped, listed } from '../sentence.ts'
 import { severityOf } from '../settings.ts'
 import { newAddressRate, type SourceHabit } from '../source-habit.ts'
 import { addressesOf } from '../top-addresses.ts'
 import { check, type Trace } from '../trace.ts'
-import { sourceExcess, type SourceExcess } from '../source-excess.ts'
+import { sourceExcess, type SourceExcess, type SourceThresholds } from '../source-excess.ts'
 
 export interface NewAddressesSettings extends DetectorSettings {
   readonly sensitivity: 'low' | 'medium' | 'high'
@@ -48,11 +49,36 @@ export function sourceFindings(detection: Detection<NewAddressesSettings>, trace
   return joined.length > 0 && (joined[0]?.score ?? 0) > (added[0]?.score ?? 0) ? joined : added
 }
 
+/** Calm while no address is new, and none adds to the work of the key in what has been learnt. */
+export function sourceCalm({
+  usage,
+  profile,
+  settings,
+  nowMs,
+}: Detection<NewAddressesSettings>): Calm | undefined {
+  const isCalm =
+    isNoneNew({ usage, profile, nowMs }, knownFrom(profile, settings)) &&
+    sourceExcess(profile, thresholdsOf(profile, settings)) === undefined
+  return isCalm ? CALM : undefined
+}
+
+function knownFrom(profile: Profile, settings: NewAddressesSettings): number {
+  return profile.firstSeenMs + settings.min_history
+}
+
+function thresholdsOf(profile: Profile, settings: NewAddressesSettings): SourceThresholds {
+  return {
+    logRatio: LOG_RATIO[settings.sensitivity],
+    minRequests: settings.min_requests,
+    knownFromMs: knownFrom(profile, settings),
+  }
+}
+
 function joinedFindings(
   { usage, profile, settings, nowMs }: Detection<NewAddressesSettings>,
   trace: Trace | undefined,
 ): Finding[] {
-  const joined = joinedAddresses({ usage, profile, nowMs }, profile.firstSeenMs + settings.min_history)
+  const joined = joinedAddresses({ usage, profile, nowMs }, knownFrom(profile, settings))
   const isMore = check(trace, joined !== undefined, () => ({
     kind: 'unusual',
     what: 'addresses in use since one came that is new within two hours, that one too',
@@ -106,11 +132,7 @@ function addedFindings(
   { usage, profile, settings, nowMs }: Detection<NewAddressesSettings>,
   trace: Trace | undefined,
 ): Finding[] {
-  const excess = sourceExcess(profile, {
-    logRatio: LOG_RATIO[settings.sensitivity],
-    minRequests: settings.min_requests,
-    knownFromMs: profile.firstSeenMs + settings.min_history,
-  })
+  const excess = sourceExcess(profile, thresholdsOf(profile, settings))
   const isAdding = check(trace, excess !== undefined && isInUse(usage, excess), () => ({
     kind: 'unusual',
     what: 'work that addresses new within five days add to that of the key itself, in requests',

@@ -1,10 +1,11 @@
 import { rollupsWithin, sumWithin } from '../../usage/key-usage.ts'
 import { HOUR_MS, MINUTE_MS } from '../../usage/duration.ts'
 import { breakdownOf } from '../breakdown.ts'
+import { CALM, type Calm } from '../calm.ts'
 import type { Detection, DetectorSettings } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf, type Profile } from '../profile.ts'
-import { bucketStart, type Rollup } from '../../usage/rollup.ts'
+import { bucketStart, type Rollup, type UsageTotals } from '../../usage/rollup.ts'
 import { beyondPeakRate, scoreOfRate } from '../score.ts'
 import { counted, dollars, durationInWords, grouped } from '../sentence.ts'
 import { severityOf } from '../settings.ts'
@@ -34,6 +35,24 @@ const RUN_SHARE = 0.2
 /** A run that comes more often than a first country or model of a key, once in 400 days, is not worth telling. */
 const RUNS_PER_DAY_MAX = 1 / 400
 
+/** Calm while the mean request is not far larger than usual in any window. */
+export function sizeCalm({ profile, settings }: Detection<RequestSizeSettings>): Calm {
+  if (!isSized(profile, settings)) return CALM
+  const ratio = RATIO_MIN[settings.sensitivity]
+  return (usage, nowMs) => {
+    for (const windowMs of WINDOWS_MS) {
+      const totals = sumWithin(usage, windowMs, nowMs)
+      if (madeIn(totals) >= LARGE_REQUESTS_MIN && isLarge(profile, totals, ratio)) return false
+    }
+    return true
+  }
+}
+
+/** True when requests are judged by their size, and how large they are by habit is known. */
+function isSized({ volume: { tokens } }: Profile, { metrics }: RequestSizeSettings): boolean {
+  return metrics.includes('tokens') && tokens.requests > 0 && tokens.sum > 0
+}
+
 interface SizeExcess {
   readonly windowMs: number
   readonly rollups: readonly Rollup[]
@@ -47,8 +66,7 @@ interface SizeExcess {
 
 /** The finding of volume_spike about requests that are far larger than the key's, in no greater number. */
 export function sizeFindings(detection: Detection<RequestSizeSettings>, trace?: Trace): Finding[] {
-  const { tokens } = detection.profile.volume
-  if (!detection.settings.metrics.includes('tokens') || tokens.requests <= 0 || tokens.sum <= 0) return []
+  if (!isSized(detection.profile, detection.settings)) return []
   let rarest: SizeExcess | undefined
   for (const windowMs of WINDOWS_MS) {
     const excess = sizeExcess(detection, windowMs, trace)
@@ -64,8 +82,8 @@ function sizeExcess(
 ): SizeExcess | undefined {
   const { peakTokensPerRequest } = profile.volume
   const usual = usualSize(profile)
-  const { requests, refused, inputTokens, outputTokens, costNanoUsd } = sumWithin(usage, windowMs, nowMs)
-  const made = requests - refused
+  const totals = sumWithin(usage, windowMs, nowMs)
+  const made = madeIn(totals)
   const isSome = check(trace, made >= LARGE_REQUESTS_MIN, () => ({
     kind: 'floor',
     what: `successful requests in ${durationInWords(windowMs)}, for their size`,
@@ -73,17 +91,17 @@ function sizeExcess(
     needed: `at least ${LARGE_REQUESTS_MIN}`,
   }))
   if (!isSome) return undefined
-  const sum = inputTokens + outputTokens
+  const sum = tokensOf(totals)
   const observed = sum / made
-  // Drawn towards the usual as the peaks are: few requests say little.
-  const mean = (sum + SIZE_PRIOR_REQUESTS * usual) / (made + SIZE_PRIOR_REQUESTS)
   const ratio = RATIO_MIN[settings.sensitivity]
   const least = Math.max(ratio * usual, PEAK_RATIO_MIN * peakTokensPerRequest)
-  const isLarge = observed >= ratio * usual && mean >= PEAK_RATIO_MIN * peakTokensPerRequest
-  if (!check(trace, isLarge, () => sizeCheck(windowMs, { observed, least }, settings))) return undefined
+  const isFar = check(trace, isLarge(profile, totals, ratio), () =>
+    sizeCheck(windowMs, { observed, least }, settings),
+  )
+  if (!isFar) return undefined
   const rollups = rollupsWithin(usage, windowMs, nowMs)
   const perDay = Math.min(
-    rateOfMean(profile, { rollups, made, sum, mean }, { ratio, nowMs }),
+    rateOfMean(profile, { rollups, made, sum, mean: drawnMean(profile, totals) }, { ratio, nowMs }),
     rateOfRun(profile, rollups, { ratio, nowMs }),
   )
   const isMany = check(trace, perDay < Infinity, () => ({
@@ -93,8 +111,30 @@ function sizeExcess(
     needed: `${REQUESTS_MIN} whose mean does not rest on one of them, or ${LARGE_REQUESTS_MIN} of them`,
   }))
   return isMany
-    ? { windowMs, rollups, made, observed, usual, costNanoUsd, score: scoreOfRate(perDay) }
+    ? {
+        windowMs,
+        rollups,
+        made,
+        observed,
+        usual,
+        costNanoUsd: totals.costNanoUsd,
+        score: scoreOfRate(perDay),
+      }
     : undefined
+}
+
+/** True when the mean request is so many times the usual one, and above the largest mean of an hour. */
+function isLarge(profile: Profile, totals: UsageTotals, ratio: number): boolean {
+  return (
+    tokensOf(totals) / madeIn(totals) >= ratio * usualSize(profile) &&
+    drawnMean(profile, totals) >= PEAK_RATIO_MIN * profile.volume.peakTokensPerRequest
+  )
+}
+
+/** The mean drawn towards the usual as the peaks are: few requests say little. */
+function drawnMean(profile: Profile, totals: UsageTotals): number {
+  const usual = usualSize(profile)
+  return (tokensOf(totals) + SIZE_PRIOR_REQUESTS * usual) / (madeIn(totals) + SIZE_PRIOR_REQUESTS)
 }
 
 /** How often in a day the key by its habit has an hour of such a mean; Infinity when few requests make it, or one of them. */
@@ -232,6 +272,10 @@ function largestOf(rollups: readonly Rollup[]): number {
   return rollups.reduce((most, cell) => Math.max(most, tokensOf(cell)), 0)
 }
 
-function tokensOf({ inputTokens, outputTokens }: Rollup): number {
+function tokensOf({ inputTokens, outputTokens }: UsageTotals): number {
   return inputTokens + outputTokens
+}
+
+function madeIn({ requests, refused }: UsageTotals): number {
+  return requests - refused
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { DAY_MS } from '../../usage/duration.ts'
 import { NANO_USD_PER_USD } from '../../usage/event.ts'
+import { CALM, calmUnlessKnown } from '../calm.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf, isLearning, type Profile } from '../profile.ts'
@@ -43,24 +44,29 @@ export const slowDrift = defineDetector({
     'The last week is well above what the weeks before it make expect, though no hour of it stands out.',
   settings,
   judgesTheMoment: true,
-  detect: (detection, trace) => {
-    const { profile, settings: chosen, nowMs } = detection
-    if (isLearning(profile, chosen, nowMs)) return []
-    const requests = weeklyLevel(profile, 'requests', nowMs)
-    const isMuch = check(trace, requests.last >= REQUESTS_MIN, () => ({
-      kind: 'floor',
-      what: 'successful requests in the last seven whole days',
-      observed: requests.last,
-      needed: `at least ${REQUESTS_MIN}`,
-    }))
-    if (!isMuch) return []
-    const found = chosen.metrics
-      .map((metric) => driftIn(detection, metric, trace))
-      .filter((one) => one !== undefined)
-      .toSorted((a, b) => b.drift.deviations - a.drift.deviations)[0]
-    return found === undefined ? [] : [findingOf(detection, found)]
-  },
+  detect: (detection, trace) => driftFindings(detection, trace),
+  // It looks at whole days and nothing else, and no day begins within an hour.
+  calm: (detection) =>
+    calmUnlessKnown(detection, () => (driftFindings(detection).length === 0 ? CALM : undefined)),
 })
+
+function driftFindings(detection: DriftDetection, trace?: Trace): Finding[] {
+  const { profile, settings: chosen, nowMs } = detection
+  if (isLearning(profile, chosen, nowMs)) return []
+  const requests = weeklyLevel(profile, 'requests', nowMs)
+  const isMuch = check(trace, requests.last >= REQUESTS_MIN, () => ({
+    kind: 'floor',
+    what: 'successful requests in the last seven whole days',
+    observed: requests.last,
+    needed: `at least ${REQUESTS_MIN}`,
+  }))
+  if (!isMuch) return []
+  const found = chosen.metrics
+    .map((metric) => driftIn(detection, metric, trace))
+    .filter((one) => one !== undefined)
+    .toSorted((a, b) => b.drift.deviations - a.drift.deviations)[0]
+  return found === undefined ? [] : [findingOf(detection, found)]
+}
 
 interface Found {
   readonly metric: LevelMetric

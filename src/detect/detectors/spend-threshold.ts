@@ -3,6 +3,8 @@ import { PERIODS, periodAt, type PeriodBounds } from '../../usage/calendar.ts'
 import { DAY_MS, durationMs, formatDuration, MINUTE_MS } from '../../usage/duration.ts'
 import { NANO_USD_PER_USD } from '../../usage/event.ts'
 import { breakdownOf } from '../breakdown.ts'
+import { digestOf } from '../../usage/usage-digest.ts'
+import { CALM } from '../calm.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import { SEVERITIES, type Finding, type JsonValue, type Severity } from '../finding.ts'
 import { historyOf } from '../profile.ts'
@@ -78,6 +80,20 @@ export const spendThreshold = defineDetector({
         findings.set(crossing.scope, findingOf(detection, measured, crossing))
     }
     return [...findings.values()]
+  },
+  calm: (detection) => {
+    const { limits } = detection.settings
+    if (limits.length === 0) return CALM
+    let leftNanoUsd = Infinity
+    for (const one of limits) {
+      if (one.projected !== undefined) return undefined
+      const { spent } = measure(detection, one)
+      const percent = Math.min(100, ...one.thresholds.map((threshold) => threshold.percent))
+      const allowed = (one.usd * NANO_USD_PER_USD * percent) / 100
+      leftNanoUsd = Math.min(leftNanoUsd, allowed - spent.costNanoUsd)
+    }
+    // What is spent from now on is spent within two hours.
+    return (usage, nowMs) => digestOf(usage, nowMs).since(-Infinity).costNanoUsd <= leftNanoUsd
   },
 })
 

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { defineDetector } from '../detector.ts'
 import { budgetedSettings, learningSettings } from '../settings.ts'
-import { firstUse, type FirstUseKind } from './first-use.ts'
+import { firstUse, firstUseCalm, type FirstUseKind } from './first-use.ts'
 import { isProbing } from './new-models.ts'
 
 const settings = z.strictObject({
@@ -30,4 +30,5 @@ export const unfamiliarModel = defineDetector({
   settings,
   usesPrior: true,
   detect: (detection, trace) => firstUse(KIND, detection, trace),
+  calm: (detection) => firstUseCalm(KIND, detection),
 })

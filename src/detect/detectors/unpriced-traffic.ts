@@ -78,9 +78,10 @@ export const unpricedTraffic = defineDetector({
     }))
     return isNews ? [findingOf(detection, day)] : []
   },
+  calm: () => (usage, nowMs) => !isUnpricedLately({ usage, nowMs }),
 })
 
-function isUnpricedLately({ usage, nowMs }: UnpricedDetection): boolean {
+function isUnpricedLately({ usage, nowMs }: Pick<UnpricedDetection, 'usage' | 'nowMs'>): boolean {
   return digestOf(usage, nowMs).since(-Infinity).unpriced > 0
 }
 

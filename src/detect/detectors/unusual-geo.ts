@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { defineDetector } from '../detector.ts'
 import { isOffSchedule } from '../schedule.ts'
 import { gradedSettings, learningSettings } from '../settings.ts'
-import { firstUse, type FirstUseKind } from './first-use.ts'
+import { firstUse, firstUseCalm, type FirstUseKind } from './first-use.ts'
 
 const settings = z.strictObject({
   ...gradedSettings(),
@@ -32,4 +32,5 @@ export const unusualGeo = defineDetector({
   settings,
   usesPrior: true,
   detect: (detection, trace) => firstUse(KIND, detection, trace),
+  calm: (detection) => firstUseCalm(KIND, detection),
 })

@@ -2,10 +2,11 @@ import { z } from 'zod'
 import { HOUR_MS } from '../../usage/duration.ts'
 import { hourOfWeekName } from '../../usage/hour-of-week.ts'
 import { sumRollups } from '../../usage/key-usage.ts'
+import { CALM, calmUnlessKnown } from '../calm.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { presenceOf, type Presence } from '../presence.ts'
-import { areBusyHours, isJourney, quietHours, type UsedHour } from '../quiet-hours.ts'
+import { areBusyHours, isJourney, isNoneQuiet, quietHours, type UsedHour } from '../quiet-hours.ts'
 import { historyOf, isLearning, type Profile } from '../profile.ts'
 import { scoreOfRate } from '../score.ts'
 import { counted, hourInWords } from '../sentence.ts'
@@ -64,6 +65,11 @@ export const unusualHour = defineDetector({
       .toSorted((a, b) => a.tail - b.tail || b.hourMs - a.hourMs)[0]
     return rarest === undefined ? [] : [findingOf(detection, presence, rarest)]
   },
+  calm: (detection) =>
+    calmUnlessKnown(detection, () => {
+      const { profile, nowMs } = detection
+      return areBusyHours(profile, nowMs) || isNoneQuiet(profile, nowMs) ? CALM : undefined
+    }),
 })
 
 /** Whether so many requests, by strangers or not, are enough for an hour so rare. */

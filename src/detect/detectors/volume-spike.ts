@@ -12,9 +12,10 @@ import { historyOf, isLearning } from '../profile.ts'
 import { counted, dollars, durationInWords, grouped, hourInWords } from '../sentence.ts'
 import { budgetedSettings, learningSettings, severityOf } from '../settings.ts'
 import type { Trace } from '../trace.ts'
+import { volumeCalm } from '../least-volume.ts'
 import { volumeExcesses, type Excess } from '../volume-test.ts'
-import { sizeFindings } from './request-size.ts'
-import { sourceFindings } from './new-addresses.ts'
+import { sizeCalm, sizeFindings } from './request-size.ts'
+import { sourceCalm, sourceFindings } from './new-addresses.ts'
 import { newKeyFindings } from './new-key-volume.ts'
 
 const settings = z.strictObject({
@@ -69,6 +70,13 @@ export const volumeSpike = defineDetector({
     // Nearly always nothing is found.
     if (byVolume.length + bySource.length + bySize.length === 0) return NOTHING
     return [...byVolume, ...bySource, ...bySize]
+  },
+  calm: (detection) => {
+    const { profile, settings: chosen, nowMs } = detection
+    if (isLearning(profile, chosen, nowMs) || sourceCalm(detection) === undefined) return undefined
+    const byVolume = volumeCalm(detection, chosen.windows, { minRequests: chosen.min_requests })
+    const bySize = sizeCalm(detection)
+    return byVolume && ((usage, atMs) => byVolume(usage, atMs) && bySize(usage, atMs))
   },
 })
 

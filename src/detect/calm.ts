@@ -1,0 +1,40 @@
+import { HOUR_MS } from '../usage/duration.ts'
+import type { KeyUsage } from '../usage/key-usage.ts'
+import { bucketStart } from '../usage/rollup.ts'
+import { isLearning, type Profile } from './profile.ts'
+
+/**
+ * What a detector says, once it has seen that a key does what it always does, of the rest of the hour: as long as profile
+ * and settings are the same, and no model, country, address or place comes that was not among the recent usage it saw, it
+ * finds nothing at any later instant of the hour at which this is true of the usage. Cheap: it is asked at tick after
+ * tick in place of the detector.
+ */
+export type Calm = (usage: KeyUsage, nowMs: number) => boolean
+
+/** Whatever the key does more of. */
+export const CALM: Calm = () => true
+
+/** The last instant of the hour of the clock. */
+export function endOfHour(nowMs: number): number {
+  return bucketStart(nowMs, HOUR_MS) + HOUR_MS - 1
+}
+
+/**
+ * For a detector that says nothing of a key that is being learnt: calm while it is, `whenKnown` of one that is known, and
+ * undefined when it becomes known within the hour.
+ */
+export function calmUnlessKnown(
+  {
+    profile,
+    settings,
+    nowMs,
+  }: {
+    readonly profile: Profile
+    readonly settings: { readonly min_history: number; readonly min_events: number }
+    readonly nowMs: number
+  },
+  whenKnown: () => Calm | undefined,
+): Calm | undefined {
+  if (!isLearning(profile, settings, nowMs)) return whenKnown()
+  return isLearning(profile, settings, endOfHour(nowMs)) ? CALM : undefined
+}
