@@ -31,7 +31,7 @@ export interface Fleet {
 export async function writeFleet(database: Database, { keys, active, nowMs }: Fleet): Promise<void> {
   const now = new Date(nowMs)
   const since = new Date(nowMs - LEARNT_DAYS * DAY_MS)
-  const learntUntil = new Date(closedMs(nowMs) - HOUR_MS)
+  const learntUntil = new Date(closedMs(nowMs))
   const state = JSON.stringify(learntProfile(learntUntil.getTime()))
   const writeKeys = async ([from, to]: Span) => {
     await sql`

@@ -86,7 +86,8 @@ export class Backtest {
 
   /** Runs the ticks that are due before an event of that time. */
   async advanceTo(timestampMs: number): Promise<void> {
-    while (this.#nextTickMs < timestampMs) await this.#tick(this.#nextTickMs)
+    while (this.#nextTickMs < timestampMs)
+      if (!this.#passes(this.#nextTickMs)) await this.#tick(this.#nextTickMs)
   }
 
   /** Adds an event that isReadyFor its time; false when its id was there before. */
@@ -132,6 +133,18 @@ export class Backtest {
     this.#clock.set(nowMs)
     const { opened, escalated } = await tick(this.#engine, { shard: WHOLE_FLEET, nowMs })
     if (opened.length + escalated.length > 0) this.#tell([...opened, ...escalated], nowMs)
+    this.#ticked(nowMs)
+  }
+
+  /** True when the tick at `nowMs` would do nothing, and is over with that. Nearly always so. */
+  #passes(nowMs: number): boolean {
+    if (!this.#store.passes(WHOLE_FLEET, nowMs)) return false
+    this.#clock.set(nowMs)
+    this.#ticked(nowMs)
+    return true
+  }
+
+  #ticked(nowMs: number): void {
     this.#times.ticked(nowMs)
     this.#nextTickMs = this.#next()
   }

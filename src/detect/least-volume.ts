@@ -36,23 +36,18 @@ export function volumeCalm(
 ): Calm | undefined {
   if (windows.some((windowMs) => windowMs > SHORT_WINDOWS_MS)) return undefined
   const lastHourMs = bucketStart(nowMs, HOUR_MS)
-  const bounds = windows.map((windowMs) => {
-    const from = (firstHourMs: number): LeastAmounts =>
-      leastAmounts(profile, { windowMs, firstHourMs, lastHourMs, minRequests })
-    // A window that ends in the hour may have begun in the one before.
-    return { windowMs, ...lesser(from(lastHourMs - HOUR_MS), from(lastHourMs)) }
-  })
-  return (usage, atMs) => {
-    for (const least of bounds) if (!isLess(sumWithin(usage, least.windowMs, atMs), least)) return false
-    return true
-  }
+  // A window that ends in the hour may have begun in the one before.
+  const firstHourMs = lastHourMs - HOUR_MS
+  const bounds = windows.map((windowMs) =>
+    leastAmounts(profile, { windowMs, firstHourMs, lastHourMs, minRequests }),
+  )
+  return whileLess(bounds)
 }
 
-function lesser(one: Amounts, other: Amounts): Amounts {
-  return {
-    requests: Math.min(one.requests, other.requests),
-    tokens: Math.min(one.tokens, other.tokens),
-    cost: Math.min(one.cost, other.cost),
+function whileLess(bounds: readonly LeastAmounts[]): Calm {
+  return (usage, nowMs) => {
+    for (const least of bounds) if (!isLess(sumWithin(usage, least.windowMs, nowMs), least)) return false
+    return true
   }
 }
 

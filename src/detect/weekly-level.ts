@@ -1,4 +1,4 @@
-import { DAY_MS } from '../usage/duration.ts'
+import { DAY_MS, WEEK_MS } from '../usage/duration.ts'
 import { bucketStart } from '../usage/rollup.ts'
 import type { Profile } from './profile.ts'
 
@@ -22,31 +22,39 @@ const WEEKS_BEFORE = 4
  */
 export function weeklyLevel(profile: Profile, metric: LevelMetric, nowMs: number): WeeklyLevel {
   const todayMs = bucketStart(nowMs, DAY_MS)
-  const known = levels.get(profile)
-  const ofToday: Levels = known?.todayMs === todayMs ? known : { todayMs }
-  const remembered = ofToday[metric]
-  if (remembered !== undefined) return remembered
-  const level = computeLevel(profile, metric, todayMs)
-  levels.set(profile, { ...ofToday, [metric]: level })
-  return level
+  let known = levels.get(profile)
+  if (known?.todayMs !== todayMs) {
+    known = computeLevels(profile, todayMs)
+    levels.set(profile, known)
+  }
+  return known[metric]
 }
 
 /** Remembered per profile and day: every tick asks. */
 const levels = new WeakMap<Profile, Levels>()
-type Levels = { readonly todayMs: number } & Partial<Readonly<Record<LevelMetric, WeeklyLevel>>>
+type Levels = { readonly todayMs: number } & Readonly<Record<LevelMetric, WeeklyLevel>>
 
-function computeLevel({ ledger, firstSeenMs }: Profile, metric: LevelMetric, todayMs: number): WeeklyLevel {
+function computeLevels({ ledger, firstSeenMs }: Profile, todayMs: number): Levels {
   // The day on which the key was first seen is not whole.
   const knownFromMs = bucketStart(firstSeenMs, DAY_MS) + DAY_MS
   const weeks = Math.floor((todayMs - knownFromMs) / DAY_MS / WEEK_DAYS)
-  const sums = Array<number>(Math.max(0, Math.min(weeks, WEEKS_BEFORE + 1))).fill(0)
-  for (const [dayMs, requests, costNanoUsd] of ledger.days) {
-    const week = Math.floor((todayMs - DAY_MS - dayMs) / DAY_MS / WEEK_DAYS)
-    if (dayMs >= todayMs || week >= sums.length) continue
-    sums[week] = (sums[week] ?? 0) + (metric === 'requests' ? requests : costNanoUsd)
+  const requests = Array<number>(Math.max(0, Math.min(weeks, WEEKS_BEFORE + 1))).fill(0)
+  const cost = [...requests]
+  // Days ascend, so from the newest on.
+  let week = 0
+  for (let index = ledger.days.length - 1; index >= 0; index -= 1) {
+    const [dayMs, made, costNanoUsd] = ledger.days[index] ?? [Infinity, 0, 0]
+    if (dayMs >= todayMs) continue
+    while (dayMs < todayMs - (week + 1) * WEEK_MS) week += 1
+    if (week >= requests.length) break
+    requests[week] = (requests[week] ?? 0) + made
+    cost[week] = (cost[week] ?? 0) + costNanoUsd
   }
-  const [last = 0, ...before] = sums
-  return { fromMs: todayMs - WEEK_DAYS * DAY_MS, last, before }
+  return { todayMs, requests: levelOf(requests, todayMs), cost: levelOf(cost, todayMs) }
+}
+
+function levelOf([last = 0, ...before]: readonly number[], todayMs: number): WeeklyLevel {
+  return { fromMs: todayMs - WEEK_MS, last, before }
 }
 
 export interface Drift {

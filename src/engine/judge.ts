@@ -1,5 +1,6 @@
 import type { Alert } from '../alert/alert.ts'
 import { calibrationOf, withinBudget } from '../detect/alert-budget.ts'
+import { CALM, endOfHour, isBeingLearnt, type Calm, type KeyCalm } from '../detect/calm.ts'
 import { corroborate } from '../detect/corroborate.ts'
 import type { Detector, DetectorSettings } from '../detect/detector.ts'
 import type { DetectorName, Finding } from '../detect/finding.ts'
@@ -9,6 +10,7 @@ import { isTaught } from '../detect/taught.ts'
 import type { TickDecisions } from '../store/engine-store.ts'
 import type { KeyAttributes } from '../usage/event.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
+import { priorsHoldUntil } from './priors.ts'
 import type { Judged } from './standing.ts'
 
 /** What the judgement of a key works with. */
@@ -62,6 +64,37 @@ export function judge(
     }
   }
   return findings ?? NOTHING_FOUND
+}
+
+/**
+ * What the detectors say of a key of which none has just found anything: when they will go on to find nothing in this hour.
+ * Undefined when one of them cannot tell.
+ */
+export function calmOf(
+  engine: Pick<JudgingEngine, 'detectors' | 'settingsFor' | 'isBlind'>,
+  { usage, profile, prior, sites, nowMs }: Omit<Judged, 'taught'>,
+): KeyCalm | undefined {
+  const isBlind = engine.isBlind?.() === true
+  const conditions: Calm[] = []
+  let untilMs = endOfHour(nowMs)
+  const detection = { usage, profile, prior, sites, nowMs, settings: NO_SETTINGS }
+  for (const { detector, settings } of switchedOn(engine.detectors, engine.settingsFor(usage.key))) {
+    if (isBlind && detector.restsOnSilence === true) continue
+    detection.settings = settings
+    const isCalm = detector.calm?.(detection)
+    if (isCalm === undefined) return undefined
+    if (isCalm !== CALM) conditions.push(isCalm)
+    if (detector.usesPrior === true && isBeingLearnt(profile, settings, nowMs))
+      untilMs = Math.min(untilMs, priorsHoldUntil(nowMs))
+  }
+  return {
+    isCalm: (later, atMs) => {
+      for (const isCalm of conditions) if (!isCalm(later, atMs)) return false
+      return true
+    },
+    untilMs,
+    learnedUntilMs: profile.learnedUntilMs,
+  }
 }
 
 const NO_SETTINGS: DetectorSettings = { enabled: false, severity: 'info' }

@@ -29,6 +29,11 @@ export function priorsAt(store: Pick<EngineStore, 'habits'>, nowMs: number): Awa
   return reading
 }
 
+/** The last instant at which `priorsAt` says what it says at `nowMs`. */
+export function priorsHoldUntil(nowMs: number): number {
+  return bucketStart(nowMs - LEARN_DELAY_MS, HOUR_MS) + HOUR_MS + LEARN_DELAY_MS - 1
+}
+
 /** What the keys that have just learnt tell of their fleet: those for which a day ended. */
 export function habitsAfter(
   taught: readonly Profile[],

@@ -14,6 +14,7 @@ import type { JudgementBasis } from '../store/unjudged.ts'
 import { MINUTE_MS } from '../usage/duration.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import {
+  calmOf,
   emptyProfileOf,
   identity,
   judge,
@@ -47,6 +48,13 @@ export interface TickEngine extends JudgingEngine {
   readonly standings?: ((nowMs: number) => Promise<KeyStandings>) | undefined
   readonly plan: AnnouncementPlanner
 }
+
+/**
+ * Of the keys of a tick so many, and no less than this share, are asked whether they are calm: it takes half as long as to
+ * judge them, and the first tick of an hour judges them all.
+ */
+const CALM_AT_ONCE = 500
+const CALM_SHARE = 0.2
 
 const NO_STANDINGS: KeyStandings = new Map()
 const NONE_OPEN: ReadonlyMap<string, readonly Alert[]> = new Map()
@@ -91,6 +99,9 @@ export async function tick(
     failed.add(failure.keyId)
     engine.onDetectorError(failure)
   }
+  const mayBeCalm = ({ usage: { key } }: Judged): boolean =>
+    profiles.has(key.keyId) && !openOf.has(key.keyId) && !standings.has(key.keyId) && !failed.has(key.keyId)
+  let calmLeft = Math.max(CALM_AT_ONCE, CALM_SHARE * usages.length)
   const judged: Judged[] = []
   const findings: TickDecisions['findings'][number][] = []
   for (const usage of usages) {
@@ -103,6 +114,11 @@ export async function tick(
     const found = judge(engine, one, onDetectorError)
     // Nearly always nothing is found.
     if (found.length > 0) findings.push(...weighed(engine, { found, judged: one, openOf }))
+    else if (calmLeft > 0 && mayBeCalm(one)) {
+      calmLeft -= 1
+      const calm = calmOf(engine, one)
+      if (calm !== undefined) look.keepCalm(key.keyId, calm)
+    }
   }
   if (look.late.length > 0)
     findings.push(

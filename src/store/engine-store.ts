@@ -2,6 +2,7 @@ import type { Alert } from '../alert/alert.ts'
 import type { Incident } from '../alert/announce.ts'
 import type { Mute } from '../alert/mute.ts'
 import type { AnnouncementPlan } from '../alert/plan-announcement.ts'
+import type { KeyCalm } from '../detect/calm.ts'
 import type { Finding } from '../detect/finding.ts'
 import type { KeyHabit } from '../detect/key-habit.ts'
 import type { Profile } from '../detect/profile.ts'
@@ -107,6 +108,8 @@ export interface UsageLook {
   readonly isAnyInUse: () => boolean
   /** True for a key with an open alert that is active and left out: a judgement would find what the last one found. */
   readonly isAsBefore: (keyId: string) => boolean
+  /** To be told of keys on which nothing was found and nothing is open: while they are calm they need not be given again. */
+  readonly keepCalm: (keyId: string, calm: KeyCalm) => void
   /**
    * To be called when what follows from the judgement has been committed: until then the same keys are given again, and
    * those on which a detector `failed` are given again after it.

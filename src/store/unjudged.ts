@@ -1,3 +1,4 @@
+import type { KeyCalm } from '../detect/calm.ts'
 import { HOUR_MS } from '../usage/duration.ts'
 import { RECENT_USAGE_MS } from '../usage/key-usage.ts'
 import { bucketStart } from '../usage/rollup.ts'
@@ -40,7 +41,17 @@ interface Judgement {
 export interface Picked<Key> {
   readonly keys: Key[]
   readonly isAsBefore: (keyId: string) => boolean
+  /** Notes that nothing was found on a key, and for how long it need not be judged. */
+  readonly keepCalm: (key: Key, calm: KeyCalm) => void
   readonly judged: (failed?: Iterable<string>) => void
+}
+
+/** The keys of a store, and its usage. */
+export interface JudgedKeys<Key> {
+  readonly all: () => Iterable<Key>
+  readonly byId: (keyId: string) => Key | undefined
+  /** True when the recent usage of the key is still calm. */
+  readonly isCalm: (key: Key, calm: KeyCalm) => boolean
 }
 
 interface Mark {
@@ -53,7 +64,8 @@ interface Mark {
 /**
  * Which keys a tick has to judge: the active ones whose judgement can differ from the last, the same for daemon and
  * backtest. These are
- *   * keys with new usage, or a newly learnt hour, since they were judged,
+ *   * keys with new usage, or a newly learnt hour, since they were judged; but not those that were calm when they were, if
+ *     all their new usage is of what they had (`strange` is told otherwise) and they are calm still,
  *   * keys with an open alert when a minute begins, for windows slide by minutes; and those on which something else is
  *     open than at the last tick,
  *   * keys of which people said something else, or to which something was done,
@@ -64,6 +76,7 @@ interface Mark {
  */
 export class Unjudged<Key extends JudgedKey> {
   readonly #marks = new Map<Key, Mark>()
+  readonly #calm = new Map<Key, KeyCalm>()
   #looks = 0
   #last: Judgement | undefined
 
@@ -76,11 +89,18 @@ export class Unjudged<Key extends JudgedKey> {
   /** What is known of the key besides its usage is something else. */
   changed(key: Key): void {
     this.#mark(key)
+    this.#calm.delete(key)
+  }
+
+  /** What came is not all of what the key had: a model, a country, an address or a place is new, or an hour that is over got usage. */
+  strange(key: Key): void {
+    this.#calm.delete(key)
   }
 
   /** The key is there no more. */
   forget(key: Key): void {
     this.#marks.delete(key)
+    this.#calm.delete(key)
   }
 
   /**
@@ -91,7 +111,7 @@ export class Unjudged<Key extends JudgedKey> {
   pick(
     { activeSinceMs, nowMs }: LookRange,
     { circumstances = [], watched = NOTHING_KNOWN, standings = NOTHING_KNOWN }: JudgementBasis,
-    { all, byId }: { readonly all: () => Iterable<Key>; readonly byId: (keyId: string) => Key | undefined },
+    { all, byId, isCalm }: JudgedKeys<Key>,
   ): Picked<Key> {
     this.#looks += 1
     const now: Judgement = {
@@ -105,18 +125,23 @@ export class Unjudged<Key extends JudgedKey> {
     const last = this.#last
     const isAll =
       last === undefined || now.hourMs !== last.hourMs || !isSame(now.circumstances, last.circumstances)
+    if (isAll) this.#calm.clear()
     const candidates = isAll ? all() : this.#candidates(last, now, byId)
     const isActive = (key: Key): boolean =>
       key.hasUsageFrom(activeSinceMs, nowMs) ||
       (last !== undefined && this.#cameLate(key, { activeSinceMs, nowMs }))
     const keys: Key[] = []
-    for (const key of candidates) if (isActive(key)) keys.push(key)
+    for (const key of candidates) if (isActive(key) && !this.#isCalm(key, nowMs, isCalm)) keys.push(key)
     let given: ReadonlySet<Key> | undefined
     return {
       keys,
       isAsBefore: (keyId) => {
         const key = watched.has(keyId) ? byId(keyId) : undefined
         return key !== undefined && isActive(key) && !(given ??= new Set(keys)).has(key)
+      },
+      keepCalm: (key, calm) => {
+        // What a later look has seen, this judgement has not.
+        if (now.look === this.#looks) this.#calm.set(key, calm)
       },
       judged: (failed = []) => {
         this.#judged(now, nowMs)
@@ -128,6 +153,25 @@ export class Unjudged<Key extends JudgedKey> {
     }
   }
 
+  /**
+   * True when nothing would be picked at `nowMs` and nothing is open, standings and circumstances being as they were: then
+   * what came counts as judged. False says nothing. For whoever makes looks by the hundred thousand.
+   */
+  passes(nowMs: number, { isCalm }: Pick<JudgedKeys<Key>, 'isCalm'>): boolean {
+    const last = this.#last
+    if (last === undefined || last.watched.size > 0 || bucketStart(nowMs, HOUR_MS) !== last.hourMs)
+      return false
+    for (const key of this.#marks.keys())
+      if (key.lastBucketMs > nowMs || !this.#isCalm(key, nowMs, isCalm)) return false
+    this.#marks.clear()
+    return true
+  }
+
+  #isCalm(key: Key, nowMs: number, isCalm: JudgedKeys<Key>['isCalm']): boolean {
+    const calm = this.#calm.get(key)
+    return calm !== undefined && nowMs <= calm.untilMs && isCalm(key, calm)
+  }
+
   #candidates(last: Judgement, now: Judgement, byId: (keyId: string) => Key | undefined): Iterable<Key> {
     const others = [...differing(last.watched, now.watched), ...differing(last.standings, now.standings)]
     if (now.minuteMs !== last.minuteMs) others.push(...now.watched.keys())
@@ -135,7 +179,9 @@ export class Unjudged<Key extends JudgedKey> {
     const keys = new Set(this.#marks.keys())
     for (const keyId of others) {
       const key = byId(keyId)
-      if (key !== undefined) keys.add(key)
+      if (key === undefined) continue
+      keys.add(key)
+      this.#calm.delete(key)
     }
     return keys
   }

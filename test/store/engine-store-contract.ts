@@ -1,14 +1,17 @@
 import { describe, expect, test } from 'vitest'
+import { endOfHour, type KeyCalm } from '../../src/detect/calm.ts'
 import type { KeyHabit } from '../../src/detect/key-habit.ts'
 import { emptyProfile, type Profile } from '../../src/detect/profile.ts'
 import { learnHour } from '../../src/detect/learn-hour.ts'
 import { silentFromMs } from '../../src/detect/silence.ts'
 import type { EngineStore, KeyHour } from '../../src/store/engine-store.ts'
+import type { JudgementBasis } from '../../src/store/unjudged.ts'
 import { HOUR_MS, MINUTE_MS } from '../../src/usage/duration.ts'
 import type { EnrichedEvent } from '../../src/usage/event.ts'
 import { sumRollups, type KeyUsage } from '../../src/usage/key-usage.ts'
 import { NO_USAGE } from '../../src/usage/rollup.ts'
 import { SOURCES_MAX } from '../../src/usage/source.ts'
+import { digestOf } from '../../src/usage/usage-digest.ts'
 import { enrichedEvent, SOME_TIME_MS } from '../harness/builders.ts'
 import { decisions, finding, planAt } from './decisions.ts'
 
@@ -236,6 +239,122 @@ export function engineStoreContract(name: string, open: () => Promise<EngineStor
         keyIds.toSorted(),
       )
       expect(shards.every((usages) => usages.length > 0)).toBe(true)
+    })
+  })
+
+  describe(`${name} as engine store: keys that are calm`, () => {
+    const AT = NOW + 20 * MINUTE_MS
+    const calm = (): KeyCalm => ({ isCalm: () => true, untilMs: endOfHour(AT), learnedUntilMs: NOW })
+    const sameAsEver = (agoMs = 0): Partial<EnrichedEvent> => ({ timestampMs: AT - agoMs })
+    /** A tick that finds nothing on the keys that it is given: returns them. */
+    const tickAt = async (
+      store: EngineStore,
+      nowMs: number,
+      { basis = {}, told = calm() }: { basis?: JudgementBasis; told?: KeyCalm } = {},
+    ): Promise<string[]> => {
+      const look = await store.look(WHOLE, { activeSinceMs: nowMs - 5 * MINUTE_MS, nowMs }, basis)
+      const keyIds = look.usages.map(({ key }) => key.keyId)
+      for (const keyId of keyIds) look.keepCalm(keyId, told)
+      look.judged()
+      return keyIds.toSorted()
+    }
+    const used = async (): Promise<EngineStoreFixture> => {
+      const fixture = await open()
+      await fixture.add([enrichedEvent(sameAsEver(30_000)), enrichedEvent(sameAsEver(9 * MINUTE_MS))])
+      expect(await tickAt(fixture.store, AT)).toEqual(['key-1'])
+      return fixture
+    }
+    const next = AT + 10_000
+
+    test('are not given again while they do the same, and are calm', async () => {
+      const { store, add } = await used()
+      await add([enrichedEvent(sameAsEver(-5_000))])
+      expect(await tickAt(store, next)).toEqual([])
+      await add([enrichedEvent(sameAsEver(-90_000))])
+      expect(await tickAt(store, AT + 100_000)).toEqual([])
+    })
+
+    test.each<[string, Partial<EnrichedEvent>]>([
+      ['model', { model: 'o1-pro' }],
+      ['address', { ip: '203.0.113.99' }],
+      ['place', { ip: '203.0.113.98', place: { country: 'US', latitude: 47.6, longitude: -122.3 } }],
+      ['country', { place: { country: 'RO', latitude: 44.4, longitude: 26.1 }, ip: undefined }],
+    ])('are given when a %s comes that is new', async (_, strange) => {
+      const { store, add } = await used()
+      await add([enrichedEvent({ ...sameAsEver(-5_000), ...strange })])
+      expect(await tickAt(store, next)).toEqual(['key-1'])
+      await add([enrichedEvent({ ...sameAsEver(-15_000), ...strange })])
+      expect(await tickAt(store, AT + 20_000)).toEqual([])
+    })
+
+    test('are given when what they said holds no longer: it is asked of their usage up to then', async () => {
+      const { store, add } = await open()
+      const few: KeyCalm = {
+        ...calm(),
+        isCalm: (usage, nowMs) => digestOf(usage, nowMs).since(-Infinity).requests < 4,
+      }
+      await add([enrichedEvent(sameAsEver())])
+      const given: string[][] = []
+      for (let nth = 1; nth <= 3; nth += 1) {
+        given.push(await tickAt(store, AT + nth * 10_000, { told: few }))
+        await add([enrichedEvent(sameAsEver(-nth * 10_000))])
+      }
+      given.push(await tickAt(store, AT + 40_000, { told: few }))
+      expect(given).toEqual([['key-1'], [], [], ['key-1']])
+    })
+
+    test('are given after the instant up to which they said so, and when an hour begins', async () => {
+      const { store, add } = await open()
+      await add([enrichedEvent(sameAsEver())])
+      await tickAt(store, AT, { told: { ...calm(), untilMs: next } })
+      await add([enrichedEvent(sameAsEver(-5_000))])
+      expect(await tickAt(store, next, { told: { ...calm(), untilMs: Infinity } })).toEqual([])
+      await add([enrichedEvent(sameAsEver(-15_000))])
+      expect(await tickAt(store, AT + 20_000, { told: { ...calm(), untilMs: Infinity } })).toEqual(['key-1'])
+      await add([enrichedEvent({ timestampMs: NOW + HOUR_MS - 30_000 })])
+      expect(await tickAt(store, NOW + HOUR_MS - 20_000)).toEqual([])
+      expect(await tickAt(store, NOW + HOUR_MS)).toEqual(['key-1'])
+    })
+
+    test.each<[string, JudgementBasis]>([
+      ['settings are others', { circumstances: ['other'] }],
+      ['something is open', { watched: new Map([['key-1', 'alert']]) }],
+      ['people said something', { standings: new Map([['key-1', 'expected']]) }],
+    ])('are given when %s', async (_, basis) => {
+      const { store } = await used()
+      expect(await tickAt(store, next, { basis })).toEqual(['key-1'])
+    })
+
+    test('are given when their profile has been taught an hour', async () => {
+      const { store, add } = await used()
+      await store.saveProfiles([steadyProfile('key-1')])
+      await add([enrichedEvent(sameAsEver(-5_000))])
+      expect(await tickAt(store, next)).toEqual(['key-1'])
+    })
+
+    test('are given within a minute or two when they have got another team', async () => {
+      const { store, add } = await used()
+      await add([enrichedEvent({ ...sameAsEver(-5_000), teamId: 'another' })])
+      const given: string[] = []
+      for (let nth = 1; nth <= 12; nth += 1) {
+        await add([enrichedEvent({ ...sameAsEver(-nth * 10_000 + 1), teamId: 'another' })])
+        given.push(...(await tickAt(store, AT + nth * 10_000)))
+      }
+      expect(given).toEqual(['key-1'])
+    })
+
+    test('are given when the tick that found nothing had not seen what a later one was given', async () => {
+      const { store, add } = await open()
+      await add([enrichedEvent(sameAsEver())])
+      const range = { activeSinceMs: AT - 5 * MINUTE_MS, nowMs: AT }
+      const slow = await store.look(WHOLE, range, {})
+      await add([enrichedEvent({ ...sameAsEver(), model: 'o1-pro' })])
+      const quick = await store.look(WHOLE, range, {})
+      quick.judged()
+      slow.keepCalm('key-1', calm())
+      slow.judged()
+      await add([enrichedEvent({ ...sameAsEver(-5_000), model: 'o1-pro' })])
+      expect(await tickAt(store, next)).toEqual(['key-1'])
     })
   })
 

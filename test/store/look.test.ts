@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ManualClock } from '../../src/clock.ts'
+import { emptyProfile } from '../../src/detect/profile.ts'
 import type { EngineStore, Shard } from '../../src/store/engine-store.ts'
 import { openDatabase, type Database } from '../../src/store/postgres/database.ts'
 import { createEngineStore } from '../../src/store/postgres/engine-store.ts'
@@ -251,6 +252,117 @@ describe('a look at the usage of a shard', () => {
     await burst(5 * SOURCES_MAX, 3)
     await expectBusiest(db, store, nowMs)
   }, 60_000)
+})
+
+/** Of use now and then, some of it late, some of it ahead of the clock. */
+const someUse = fc.record({
+  keyId: fc.constantFrom('a', 'b'),
+  agoMs: fc.oneof(
+    { weight: 6, arbitrary: fc.integer({ min: 0, max: MINUTE_MS }) },
+    { weight: 1, arbitrary: fc.integer({ min: 0, max: 125 * MINUTE_MS }) },
+    { weight: 1, arbitrary: fc.integer({ min: -20 * MINUTE_MS, max: 0 }) },
+  ),
+  model: fc.constantFrom('gpt-4o', 'gpt-4o', 'gpt-4o', 'o3'),
+  from: fc.constantFrom(
+    { ip: '203.0.113.7', place: { country: 'US', latitude: 37.751, longitude: -97.822 } },
+    { ip: '203.0.113.7', place: { country: 'US', latitude: 37.751, longitude: -97.822 } },
+    { ip: '203.0.113.8', place: { country: 'US', latitude: 40.7, longitude: -74 } },
+    { ip: '203.0.113.7', place: { country: 'US', latitude: 40.7, longitude: -74 } },
+    { ip: '2001:db8::7', place: { country: 'RO', latitude: 0, longitude: 0 } },
+    { ip: undefined, place: undefined },
+  ),
+})
+
+describe('a look that leaves out what is calm', () => {
+  /** A store, and what it was told of: the values that each of its calm keys had. */
+  interface Replica {
+    readonly store: EngineStore
+    readonly calm: Map<string, ReadonlySet<string>>
+  }
+  const valuesOf = ({ rollups, sources }: KeyUsage) =>
+    new Set([
+      ...rollups.flatMap(({ model, country }) => [model, country ?? '']),
+      ...sources.flatMap(({ address, latitude, longitude }) => [address, `${latitude} ${longitude}`]),
+    ])
+
+  test('leaves out no key that does what it did not when it was judged', async () => {
+    const db = await database()
+    let [runs, leftOut, strange] = [0, 0, 0]
+    const take = async ({ store, calm }: Replica, nowMs: number, keyIds: readonly string[]) => {
+      const look = await store.look(WHOLE, at(nowMs), {})
+      for (const usage of look.usages) {
+        const { keyId } = usage.key
+        if (!keyIds.includes(keyId)) continue
+        if (calm.has(keyId)) strange += 1
+        calm.set(keyId, valuesOf(usage))
+        look.keepCalm(keyId, { isCalm: () => true, untilMs: Infinity, learnedUntilMs: hourMs })
+      }
+      look.judged()
+      const given = new Set(ids(look.usages))
+      for (const [keyId, values] of calm) {
+        if (given.has(keyId)) continue
+        leftOut += 1
+        const usage = await recentUsageOf(db, { keyId, teamId: undefined, environment: undefined }, nowMs)
+        expect([...values]).toEqual(expect.arrayContaining([...valuesOf(usage)]))
+      }
+    }
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.record({
+            use: fc.array(someUse, { maxLength: 3 }),
+            passMs: fc.integer({ min: 1_000, max: 100_000 }),
+            turn: fc.nat({ max: 1 }),
+          }),
+          { minLength: 5, maxLength: 15 },
+        ),
+        async (steps) => {
+          runs += 1
+          const replicas: Replica[] = [0, 1].map(() => ({ store: createEngineStore(db), calm: new Map() }))
+          let nowMs = hourMs + 20 * MINUTE_MS
+          const idOf = (keyId: string): string => `calm-${runs}-${keyId}`
+          for (const { use, passMs, turn } of steps) {
+            nowMs += passMs
+            const events = use.map(({ keyId, agoMs, model, from }) =>
+              enrichedEvent({ keyId: idOf(keyId), timestampMs: nowMs - agoMs, model, ...from }),
+            )
+            await write(db, events)
+            const replica = replicas[turn]
+            if (replica !== undefined) await take(replica, nowMs, ['a', 'b'].map(idOf))
+          }
+        },
+      ),
+      { numRuns: 25 },
+    )
+    expect(leftOut).toBeGreaterThan(50)
+    expect(strange).toBeGreaterThan(20)
+  }, 120_000)
+
+  test('gives a key whose profile another process has taught, when its last hour may be learnt', async () => {
+    const db = await database()
+    const [one, other] = [createEngineStore(db), createEngineStore(db)]
+    const profile = (learnedUntilMs: number) => ({
+      ...emptyProfile({ keyId: 'key-1', firstSeenMs: hourMs - 2 * HOUR_MS, timeZone: 'UTC' }),
+      learnedUntilMs,
+    })
+    const tickAt = async (nowMs: number): Promise<string[]> => {
+      await write(db, [enrichedEvent({ timestampMs: nowMs - SECOND_MS })])
+      const look = await one.look(WHOLE, at(nowMs), {})
+      for (const { key } of look.usages)
+        look.keepCalm(key.keyId, { isCalm: () => true, untilMs: Infinity, learnedUntilMs: hourMs - HOUR_MS })
+      look.judged()
+      return ids(look.usages)
+    }
+    await write(db, [enrichedEvent({ timestampMs: hourMs - MINUTE_MS })])
+    await one.saveProfiles([profile(hourMs - HOUR_MS)])
+    const nowMs = hourMs + 10 * MINUTE_MS
+    expect(await tickAt(nowMs)).toEqual(['key-1'])
+    expect(await tickAt(nowMs + 10 * SECOND_MS)).toEqual([])
+    await other.saveProfiles([profile(hourMs)])
+    // It is seen at one tick, and judged at the next.
+    expect(await tickAt(nowMs + 20 * SECOND_MS)).toEqual([])
+    expect(await tickAt(nowMs + 30 * SECOND_MS)).toEqual(['key-1'])
+  })
 })
 
 async function expectBusiest(db: Database, store: EngineStore, nowMs: number): Promise<void> {

@@ -54,9 +54,7 @@ export const distinctAddresses = defineDetector({
     }))
     if (!isKnown) return []
     // Nearly always a key has too few addresses, and nobody asks how many: then this is all that is done.
-    const recent = digestOf(usage, nowMs).addresses?.length ?? Infinity
-    if (trace === undefined && addressesAtMost(profile.addresses, recent, nowMs) < chosen.min_addresses)
-      return []
+    if (trace === undefined && areFew(detection)) return []
     const open = usage.sources.filter(({ bucketMs }) => bucketMs >= profile.learnedUntilMs)
     const count = addressesToday(profile.addresses, open, nowMs)
     const isMany = check(trace, count >= chosen.min_addresses, () => ({
@@ -76,13 +74,16 @@ export const distinctAddresses = defineDetector({
     }))
     return isUnusual ? [findingOf(detection, count, usual)] : []
   },
-  calm: (detection) =>
-    calmUnlessKnown(detection, () => {
-      const { usage, profile, settings: chosen, nowMs } = detection
-      const recent = digestOf(usage, nowMs).addresses?.length ?? Infinity
-      return addressesAtMost(profile.addresses, recent, nowMs) < chosen.min_addresses ? CALM : undefined
-    }),
+  calm: (detection) => calmUnlessKnown(detection, () => (areFew(detection) ? CALM : undefined)),
 })
+
+/** True when all addresses of today and of the recent usage together would not be too many. */
+function areFew({ usage, profile, settings: chosen, nowMs }: Detection<z.output<typeof settings>>): boolean {
+  const recent = digestOf(usage, nowMs).addresses?.length ?? Infinity
+  const most = addressesAtMost(profile.addresses, recent, nowMs)
+  const { peak } = usualAddresses(profile.addresses, nowMs)
+  return most < chosen.min_addresses || most <= chosen.times_usual * peak
+}
 
 function findingOf(
   { usage, profile, settings: chosen, nowMs }: Detection<z.output<typeof settings>>,

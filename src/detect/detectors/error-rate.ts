@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { DAY_MS, durationMs, formatDuration, MINUTE_MS } from '../../usage/duration.ts'
 import { RECENT_USAGE_MS, sumWithin } from '../../usage/key-usage.ts'
-import { calmUnlessKnown } from '../calm.ts'
+import { calmUnlessKnown, type Calm } from '../calm.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf, isLearning } from '../profile.ts'
@@ -80,12 +80,12 @@ export const errorRate = defineDetector({
     }))
     return isUnusual ? [findingOf(detection, { requests, refused, usual, logChance })] : []
   },
-  calm: (detection) =>
-    calmUnlessKnown(detection, () => {
-      const { window, min_refused: minRefused } = detection.settings
-      return (usage, nowMs) => sumWithin(usage, window, nowMs).refused < minRefused
-    }),
+  calm: (detection) => calmUnlessKnown(detection, () => whileFew(detection.settings)),
 })
+
+function whileFew({ window, min_refused: minRefused }: z.output<typeof settings>): Calm {
+  return (usage, nowMs) => sumWithin(usage, window, nowMs).refused < minRefused
+}
 
 function usualShare({ requests, refused }: RefusalHabit): number {
   return (refused + PRIOR_SHARE * PRIOR_CALLS) / (requests + PRIOR_CALLS)

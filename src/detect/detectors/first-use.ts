@@ -1,6 +1,6 @@
 import type { Rollup } from '../../usage/rollup.ts'
 import { digestOf, type UsageDigest } from '../../usage/usage-digest.ts'
-import { CALM, type Calm } from '../calm.ts'
+import { CALM, endOfHour, type Calm } from '../calm.ts'
 import type { Detection, DetectorSettings } from '../detector.ts'
 import type { DetectorName, Finding } from '../finding.ts'
 import { historyOf, isLearning, type KnownValue, type Profile } from '../profile.ts'
@@ -18,7 +18,7 @@ import { habitRate, scoreOfRate } from '../score.ts'
 import { counted, listed } from '../sentence.ts'
 import { severityOf } from '../settings.ts'
 import { check, type Trace } from '../trace.ts'
-import { newKeyValues } from './new-key-values.ts'
+import { areNoneNewToGroup, newKeyValues } from './new-key-values.ts'
 
 export interface FirstUseSettings extends DetectorSettings {
   readonly min_history: number
@@ -88,10 +88,16 @@ export function firstUse(
   return [findingOf(kind, detection, { known, news, newPerDay })]
 }
 
-/** Calm while all values are settled ones of a key that is known, or none is known well enough for one to be new. */
+/**
+ * Calm while all values are settled ones of a key that is known, or none is known well enough for one to be new; and while
+ * they are common in the group of a key that is being learnt.
+ */
 export function firstUseCalm(kind: FirstUseKind, detection: Detection<FirstUseSettings>): Calm | undefined {
   const { usage, profile, settings, nowMs } = detection
-  if (isLearning(profile, settings, nowMs)) return undefined
+  if (isLearning(profile, settings, nowMs)) {
+    const isLearnt = isLearning(profile, settings, endOfHour(nowMs))
+    return isLearnt && areNoneNewToGroup(kind, detection) ? CALM : undefined
+  }
   const known = kind.knownTo(profile)
   if (settledRequests(known) < Math.max(1, settings.min_events)) return CALM
   const values = kind.valuesOf(digestOf(usage, nowMs))

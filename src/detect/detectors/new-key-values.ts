@@ -47,10 +47,8 @@ export function newKeyValues(
   trace?: Trace,
 ): Finding[] {
   const { prior } = detection
-  if (prior === undefined) return []
-  const shared = kind.metric === 'country' ? prior.countries : prior.models
-  // A gateway that sends no addresses shows no countries: that none is known there is no habit.
-  if (shared.keys < PRIOR_KEYS_MIN) return []
+  const shared = sharedOf(kind, prior)
+  if (prior === undefined || shared === undefined) return []
   const newcomers = newcomersOf(kind, detection, shared)
   const isNew = check(trace, newcomers.length > 0, () => ({
     kind: 'unusual',
@@ -61,14 +59,35 @@ export function newKeyValues(
   return isNew ? [findingOf(kind, detection, { prior, shared, newcomers })] : []
 }
 
+/** True when other keys of the group have all values of the usage, or nothing is known of the group. */
+export function areNoneNewToGroup(
+  kind: FirstUseKind,
+  { usage, prior, nowMs }: Detection<FirstUseSettings>,
+): boolean {
+  const shared = sharedOf(kind, prior)
+  return shared === undefined || areCommon(kind.valuesOf(digestOf(usage, nowMs)), shared)
+}
+
+/** Undefined where it says nothing. */
+function sharedOf({ metric }: FirstUseKind, prior: Prior | undefined): Shared | undefined {
+  const shared = metric === 'country' ? prior?.countries : prior?.models
+  // A gateway that sends no addresses shows no countries: that none is known there is no habit.
+  return shared === undefined || shared.keys < PRIOR_KEYS_MIN ? undefined : shared
+}
+
+function areCommon(values: readonly string[] | undefined, { users }: Shared): boolean {
+  return values?.every((value) => users.has(value)) === true
+}
+
 /** The values of the last hour that are new to the group and still new to the key, most used first. */
 function newcomersOf(
   kind: FirstUseKind,
   { usage, profile, nowMs }: Detection<FirstUseSettings>,
-  { users }: Shared,
+  shared: Shared,
 ): readonly Newcomer[] {
   // Nearly always all values are common, and then this is all that is done.
-  if (kind.valuesOf(digestOf(usage, nowMs))?.every((value) => users.has(value)) === true) return []
+  if (areCommon(kind.valuesOf(digestOf(usage, nowMs)), shared)) return []
+  const { users } = shared
   const known = kind.knownTo(profile)
   const isOld = (value: string): boolean => {
     const entry = known.find((candidate) => candidate.value === value)

@@ -3,6 +3,7 @@ import { NANO_USD_PER_USD } from '../../usage/event.ts'
 import { rollupsWithin, sumWithin } from '../../usage/key-usage.ts'
 import type { UsageTotals } from '../../usage/rollup.ts'
 import { breakdownOf } from '../breakdown.ts'
+import { CALM, type Calm } from '../calm.ts'
 import type { Detection, DetectorSettings } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import {
@@ -120,6 +121,42 @@ export function newKeyFindings(detection: Detection<NewKeyVolumeSettings>, trace
   })
 }
 
+/** Calm while there is too little of everything, or less than what the highest of the group comes to. */
+export function newKeyCalm({ prior, settings }: Detection<NewKeyVolumeSettings>): Calm {
+  if (prior === undefined) return CALM
+  return whileBelow(MEASURES.flatMap((measure) => limitOf(measure, prior, settings) ?? []))
+}
+
+function whileBelow(limits: readonly Limit[]): Calm {
+  return (usage, nowMs) => {
+    for (const { measure, least, enough } of limits) {
+      const totals = sumWithin(usage, measure.windowMs, nowMs)
+      const made = totals.requests - totals.refused
+      if (made >= least && measure.observed(totals, made) >= enough) return false
+    }
+    return true
+  }
+}
+
+interface Limit {
+  readonly measure: Measure
+  readonly group: Spread
+  /** Successful requests. */
+  readonly least: number
+  readonly enough: number
+}
+
+/** What must be reached; undefined for what is not judged. */
+function limitOf(measure: Measure, prior: Prior, settings: NewKeyVolumeSettings): Limit | undefined {
+  const group = measure.group(prior)
+  // Bursts are judged where they are judged for keys that are known.
+  const isAsked = measure.windowMs >= HOUR_MS || settings.windows.some((ms) => ms < HOUR_MS)
+  if (group === undefined || !isAsked || !settings.metrics.includes(measure.of)) return undefined
+  const least =
+    measure.of === 'requests' ? settings.min_requests : Math.min(settings.min_requests, SIZED_REQUESTS_MIN)
+  return { measure, group, least, enough: ABOVE_HIGHEST * group.high }
+}
+
 function outlierOf(
   { usage, profile, settings, nowMs }: Detection<NewKeyVolumeSettings>,
   prior: Prior,
@@ -127,14 +164,11 @@ function outlierOf(
   trace: Trace | undefined,
 ): Outlier | undefined {
   const { windowMs } = measure
-  const group = measure.group(prior)
-  // Bursts are judged where they are judged for keys that are known.
-  const isAsked = windowMs >= HOUR_MS || settings.windows.some((ms) => ms < HOUR_MS)
-  if (group === undefined || !isAsked || !settings.metrics.includes(measure.of)) return undefined
+  const limit = limitOf(measure, prior, settings)
+  if (limit === undefined) return undefined
+  const { group, least, enough } = limit
   const totals = sumWithin(usage, windowMs, nowMs)
   const made = totals.requests - totals.refused
-  const least =
-    measure.of === 'requests' ? settings.min_requests : Math.min(settings.min_requests, SIZED_REQUESTS_MIN)
   const isSome = check(trace, made >= least, () => ({
     kind: 'floor',
     what: `successful requests in ${durationInWords(windowMs)} of a key that is not known yet`,
@@ -143,7 +177,6 @@ function outlierOf(
   }))
   if (!isSome) return undefined
   const observed = measure.observed(totals, made)
-  const enough = ABOVE_HIGHEST * group.high
   const isHighest = check(trace, observed >= enough, () => ({
     kind: 'unusual',
     what: `${NAMES[measure.metric]} in ${durationInWords(windowMs)}, by ${priorInWords(prior)}`,

@@ -38,13 +38,33 @@ const RUNS_PER_DAY_MAX = 1 / 400
 /** Calm while the mean request is not far larger than usual in any window. */
 export function sizeCalm({ profile, settings }: Detection<RequestSizeSettings>): Calm {
   if (!isSized(profile, settings)) return CALM
-  const ratio = RATIO_MIN[settings.sensitivity]
+  return whileUsual(limitsOf(profile, settings))
+}
+
+function whileUsual(limits: SizeLimits): Calm {
   return (usage, nowMs) => {
     for (const windowMs of WINDOWS_MS) {
       const totals = sumWithin(usage, windowMs, nowMs)
-      if (madeIn(totals) >= LARGE_REQUESTS_MIN && isLarge(profile, totals, ratio)) return false
+      if (madeIn(totals) >= LARGE_REQUESTS_MIN && isLarge(totals, limits)) return false
     }
     return true
+  }
+}
+
+/** In tokens a request. */
+interface SizeLimits {
+  readonly usual: number
+  /** The mean must be as large, and the mean drawn towards the usual. */
+  readonly mean: number
+  readonly drawnMean: number
+}
+
+function limitsOf(profile: Profile, { sensitivity }: RequestSizeSettings): SizeLimits {
+  const usual = usualSize(profile)
+  return {
+    usual,
+    mean: RATIO_MIN[sensitivity] * usual,
+    drawnMean: PEAK_RATIO_MIN * profile.volume.peakTokensPerRequest,
   }
 }
 
@@ -80,8 +100,8 @@ function sizeExcess(
   windowMs: number,
   trace: Trace | undefined,
 ): SizeExcess | undefined {
-  const { peakTokensPerRequest } = profile.volume
-  const usual = usualSize(profile)
+  const limits = limitsOf(profile, settings)
+  const { usual } = limits
   const totals = sumWithin(usage, windowMs, nowMs)
   const made = madeIn(totals)
   const isSome = check(trace, made >= LARGE_REQUESTS_MIN, () => ({
@@ -94,14 +114,14 @@ function sizeExcess(
   const sum = tokensOf(totals)
   const observed = sum / made
   const ratio = RATIO_MIN[settings.sensitivity]
-  const least = Math.max(ratio * usual, PEAK_RATIO_MIN * peakTokensPerRequest)
-  const isFar = check(trace, isLarge(profile, totals, ratio), () =>
+  const least = Math.max(limits.mean, limits.drawnMean)
+  const isFar = check(trace, isLarge(totals, limits), () =>
     sizeCheck(windowMs, { observed, least }, settings),
   )
   if (!isFar) return undefined
   const rollups = rollupsWithin(usage, windowMs, nowMs)
   const perDay = Math.min(
-    rateOfMean(profile, { rollups, made, sum, mean: drawnMean(profile, totals) }, { ratio, nowMs }),
+    rateOfMean(profile, { rollups, made, sum, mean: drawnMean(totals, limits) }, { ratio, nowMs }),
     rateOfRun(profile, rollups, { ratio, nowMs }),
   )
   const isMany = check(trace, perDay < Infinity, () => ({
@@ -124,16 +144,12 @@ function sizeExcess(
 }
 
 /** True when the mean request is so many times the usual one, and above the largest mean of an hour. */
-function isLarge(profile: Profile, totals: UsageTotals, ratio: number): boolean {
-  return (
-    tokensOf(totals) / madeIn(totals) >= ratio * usualSize(profile) &&
-    drawnMean(profile, totals) >= PEAK_RATIO_MIN * profile.volume.peakTokensPerRequest
-  )
+function isLarge(totals: UsageTotals, limits: SizeLimits): boolean {
+  return tokensOf(totals) / madeIn(totals) >= limits.mean && drawnMean(totals, limits) >= limits.drawnMean
 }
 
 /** The mean drawn towards the usual as the peaks are: few requests say little. */
-function drawnMean(profile: Profile, totals: UsageTotals): number {
-  const usual = usualSize(profile)
+function drawnMean(totals: UsageTotals, { usual }: SizeLimits): number {
   return (tokensOf(totals) + SIZE_PRIOR_REQUESTS * usual) / (madeIn(totals) + SIZE_PRIOR_REQUESTS)
 }
 

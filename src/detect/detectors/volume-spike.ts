@@ -6,6 +6,7 @@ import { rollupsWithin } from '../../usage/key-usage.ts'
 import { bucketStart } from '../../usage/rollup.ts'
 import { budgetNats } from '../alert-budget.ts'
 import { breakdownOf } from '../breakdown.ts'
+import { endOfHour } from '../calm.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf, isLearning } from '../profile.ts'
@@ -16,7 +17,7 @@ import { volumeCalm } from '../least-volume.ts'
 import { volumeExcesses, type Excess } from '../volume-test.ts'
 import { sizeCalm, sizeFindings } from './request-size.ts'
 import { sourceCalm, sourceFindings } from './new-addresses.ts'
-import { newKeyFindings } from './new-key-volume.ts'
+import { newKeyCalm, newKeyFindings } from './new-key-volume.ts'
 
 const settings = z.strictObject({
   ...budgetedSettings(),
@@ -73,7 +74,9 @@ export const volumeSpike = defineDetector({
   },
   calm: (detection) => {
     const { profile, settings: chosen, nowMs } = detection
-    if (isLearning(profile, chosen, nowMs) || sourceCalm(detection) === undefined) return undefined
+    if (isLearning(profile, chosen, nowMs))
+      return isLearning(profile, chosen, endOfHour(nowMs)) ? newKeyCalm(detection) : undefined
+    if (sourceCalm(detection) === undefined) return undefined
     const byVolume = volumeCalm(detection, chosen.windows, { minRequests: chosen.min_requests })
     const bySize = sizeCalm(detection)
     return byVolume && ((usage, atMs) => byVolume(usage, atMs) && bySize(usage, atMs))

@@ -16,6 +16,11 @@ export class AlertBook {
   readonly #incidentOfGroup = new Map<string, string>()
   #serial = 0
 
+  /** True when none is open. */
+  get isEmpty(): boolean {
+    return this.#open.size === 0
+  }
+
   open(): Alert[] {
     return [...this.#open.values()]
   }

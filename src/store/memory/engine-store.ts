@@ -1,8 +1,8 @@
 import type { Alert } from '../../alert/alert.ts'
 import { quietFromMs } from '../../alert/triage.ts'
 import type { KeyHabit } from '../../detect/key-habit.ts'
-import type { Profile } from '../../detect/profile.ts'
-import { silentFromMs } from '../../detect/silence.ts'
+import { LEARN_DELAY_MS, type Profile } from '../../detect/profile.ts'
+import { SILENCE_NEWS_MS, silentFromMs } from '../../detect/silence.ts'
 import { HOUR_MS } from '../../usage/duration.ts'
 import type { EnrichedEvent } from '../../usage/event.ts'
 import type { KeyUsage } from '../../usage/key-usage.ts'
@@ -33,25 +33,30 @@ export class MemoryEngineStore implements EngineStore {
   add(event: EnrichedEvent): boolean {
     if (!this.#seen.add(event.id, event.timestampMs)) return false
     const key = this.#keyOf(event)
-    key.add(event)
+    const isStrange = key.add(event)
     const hourMs = bucketStart(event.timestampMs, HOUR_MS)
     if (hourMs >= (key.profile?.learnedUntilMs ?? -Infinity)) {
       const keys = this.#unlearnt.get(hourMs)
       if (keys === undefined) this.#unlearnt.set(hourMs, new Set([key]))
       else keys.add(key)
     }
-    for (const { shard, unjudged } of this.#shards)
-      if (isIn(shard, event.keyId)) unjudged.arrived(key, bucketStart(event.timestampMs))
+    for (const { shard, unjudged } of this.#shards) {
+      if (!isIn(shard, event.keyId)) continue
+      unjudged.arrived(key, bucketStart(event.timestampMs))
+      if (isStrange) unjudged.strange(key)
+    }
     return true
   }
 
   look(shard: Shard, range: LookRange, basis: JudgementBasis): UsageLook {
     const { activeSinceMs, nowMs } = range
     const isInUse = (key: KeyHistory): boolean => key.hasUsageFrom(activeSinceMs, nowMs)
-    const { keys, isAsBefore, judged } = this.#unjudgedOf(shard).pick(range, basis, {
+    const picked = this.#unjudgedOf(shard).pick(range, basis, {
       all: () => this.#keysOf(shard),
       byId: (keyId) => this.#keys.get(keyId),
+      isCalm: (key, { isCalm }) => isCalm(key.recentUsage(nowMs), nowMs),
     })
+    const { keys, isAsBefore, judged } = picked
     for (const key of keys) key.prune(nowMs)
     return {
       usages: keys.map((key) => key.recentUsage(nowMs)),
@@ -61,10 +66,35 @@ export class MemoryEngineStore implements EngineStore {
         const key = this.#keys.get(keyId)
         return key !== undefined && isInUse(key)
       },
-      isAnyInUse: () => keys.some(isInUse) || [...this.#keysOf(shard)].some(isInUse),
+      isAnyInUse: () => keys.some(isInUse) || isAny(this.#keysOf(shard), isInUse),
       isAsBefore,
+      keepCalm: (keyId, calm) => {
+        const key = this.#keys.get(keyId)
+        if (key !== undefined) picked.keepCalm(key, calm)
+      },
       judged,
     }
+  }
+
+  /**
+   * True when a tick would find nothing to do, settings and standings being as they were at the last: nothing to learn, no
+   * alert open, nobody just silent, and all that came of keys that are calm. What came counts as judged then.
+   */
+  passes(shard: Shard, nowMs: number): boolean {
+    return (
+      this.#alerts.isEmpty &&
+      this.#closedBefore(bucketStart(nowMs - LEARN_DELAY_MS, HOUR_MS)).length === 0 &&
+      !this.#isAnySilent(nowMs) &&
+      this.#unjudgedOf(shard).passes(nowMs, {
+        isCalm: (key, { isCalm }) => isCalm(key.recentUsage(nowMs), nowMs),
+      })
+    )
+  }
+
+  #isAnySilent(nowMs: number): boolean {
+    for (let atMs = bucketStart(nowMs, HOUR_MS); atMs > nowMs - SILENCE_NEWS_MS; atMs -= HOUR_MS)
+      if (this.#silentFrom.has(atMs)) return true
+    return false
   }
 
   /** The hours with usage that no profile holds yet that ended by the instant; nearly always there is none. */
@@ -220,8 +250,9 @@ export class MemoryEngineStore implements EngineStore {
     const isChanged =
       (teamId !== undefined && teamId !== old.teamId) ||
       (environment !== undefined && environment !== old.environment)
-    if (isChanged)
-      known.attributes = { keyId, teamId: teamId ?? old.teamId, environment: environment ?? old.environment }
+    if (!isChanged) return known
+    known.attributes = { keyId, teamId: teamId ?? old.teamId, environment: environment ?? old.environment }
+    for (const { unjudged } of this.#shards) unjudged.changed(known)
     return known
   }
 
@@ -248,6 +279,11 @@ export class MemoryEngineStore implements EngineStore {
 const NOTHING_LATE: UsageLook['late'] = []
 const NO_HOURS: KeyHour[] = []
 const NO_TIMES: readonly number[] = []
+
+function isAny<Item>(items: Iterable<Item>, holds: (item: Item) => boolean): boolean {
+  for (const item of items) if (holds(item)) return true
+  return false
+}
 
 function byKeyId(a: KeyHistory, b: KeyHistory): number {
   return a.attributes.keyId < b.attributes.keyId ? -1 : 1

@@ -43,9 +43,10 @@ export class KeyHistory {
     return this.#view.at(nowMs)
   }
 
-  add(event: EnrichedEvent): void {
+  /** Returns true when a model, a country, an address or a place of the event is not of the recent usage. */
+  add(event: EnrichedEvent): boolean {
     const totals = totalsOf(event)
-    this.#view.add(event, totals)
+    const isStrange = this.#view.add(event, totals)
     this.#sources.add(event, totals)
     const bucketMs = bucketStart(event.timestampMs)
     let index = this.#rollups.length
@@ -56,7 +57,10 @@ export class KeyHistory {
         rollup.bucketMs === bucketMs &&
         rollup.model === event.model &&
         rollup.country === event.place?.country
-      if (isSame) return addInto(rollup, totals)
+      if (isSame) {
+        addInto(rollup, totals)
+        return isStrange
+      }
     }
     const { keyId, model } = event
     this.#rollups.splice(index, 0, {
@@ -66,6 +70,7 @@ export class KeyHistory {
       country: event.place?.country,
       ...totals,
     })
+    return isStrange
   }
 
   /** Rollups of the RECENT_USAGE_MS before `nowMs`, none later. */
@@ -87,14 +92,21 @@ export class KeyHistory {
 
   /** The rollups of an hour summed to the hour, by model and country. */
   hour(hourMs: number): Rollup[] {
-    const sums = new Map<string, Writable<Rollup>>()
+    const sums: Writable<Rollup>[] = []
+    const ofModel = new Map<string, Writable<Rollup>[]>()
     for (const rollup of this.#within(hourMs)) {
-      const cell = `${rollup.country ?? ''} ${rollup.model}`
-      const sum = sums.get(cell)
-      if (sum === undefined) sums.set(cell, { ...rollup, bucketMs: hourMs })
-      else addInto(sum, rollup)
+      const alike = ofModel.get(rollup.model)
+      const known = alike?.find(({ country }) => country === rollup.country)
+      if (known !== undefined) {
+        addInto(known, rollup)
+        continue
+      }
+      const sum = { ...rollup, bucketMs: hourMs }
+      sums.push(sum)
+      if (alike === undefined) ofModel.set(rollup.model, [sum])
+      else alike.push(sum)
     }
-    return [...sums.values()]
+    return sums
   }
 
   /** Successful requests in the busiest of the hour's twelve 5-minute slots. */

@@ -28,31 +28,18 @@ export class MinuteSums {
     }
   }
 
-  /** The sum of the minutes that start from `fromMs` to `toMs`. */
+  /** The sum of the minutes that start from `fromMs` to `toMs`; valid until the next `add`. */
   between(fromMs: number, toMs: number): UsageTotals {
     let end = this.#rows - 1
     while (end >= 0 && (this.#table[end * COLUMNS] ?? 0) > toMs) end -= 1
     const start = this.#lastBefore(fromMs, end)
     if (start === end) return NO_USAGE
-    return {
-      requests: this.#sum(start, end, 1),
-      refused: this.#sum(start, end, 2),
-      inputTokens: this.#sum(start, end, 3),
-      outputTokens: this.#sum(start, end, 4),
-      cachedInputTokens: this.#sum(start, end, 5),
-      costNanoUsd: this.#sum(start, end, 6),
-      unpriced: this.#sum(start, end, 7),
-    }
+    return new Span(this.#table, start * COLUMNS, end * COLUMNS)
   }
 
   /** Allows to forget the minutes that start before the instant. */
   prune(keepFromMs: number): void {
     this.#keepFromMs = keepFromMs
-  }
-
-  #sum(start: number, end: number, column: number): number {
-    const before = start < 0 ? 0 : (this.#table[start * COLUMNS + column] ?? 0)
-    return (this.#table[end * COLUMNS + column] ?? 0) - before
   }
 
   /** The last row up to `end` that starts before the instant; -1 when there is none. */
@@ -101,5 +88,52 @@ export class MinuteSums {
       for (let column = 1; column < COLUMNS; column += 1)
         this.#table[at + column] = (this.#table[at + column] ?? 0) - (base[column] ?? 0)
     }
+  }
+}
+
+/** The difference of two rows. Whoever asks wants one sum or two, and most are asked for a moment. */
+class Span implements UsageTotals {
+  private readonly table: Float64Array
+  /** Where the row before the first starts, below 0 when there is none, and where the last one does. */
+  private readonly before: number
+  private readonly last: number
+
+  constructor(table: Float64Array, before: number, last: number) {
+    this.table = table
+    this.before = before
+    this.last = last
+  }
+
+  get requests(): number {
+    return this.sum(1)
+  }
+
+  get refused(): number {
+    return this.sum(2)
+  }
+
+  get inputTokens(): number {
+    return this.sum(3)
+  }
+
+  get outputTokens(): number {
+    return this.sum(4)
+  }
+
+  get cachedInputTokens(): number {
+    return this.sum(5)
+  }
+
+  get costNanoUsd(): number {
+    return this.sum(6)
+  }
+
+  get unpriced(): number {
+    return this.sum(7)
+  }
+
+  private sum(column: number): number {
+    const before = this.before < 0 ? 0 : (this.table[this.before + column] ?? 0)
+    return (this.table[this.last + column] ?? 0) - before
   }
 }

@@ -38,15 +38,17 @@ export class RecentUsage implements KeyUsage, UsageDigest {
     this.#rows = rows
   }
 
-  add(event: EnrichedEvent, totals: UsageTotals): void {
+  /** True when a value of the event is not in the digest's lists yet. */
+  add(event: EnrichedEvent, totals: UsageTotals): boolean {
     const { timestampMs: atMs, place, ip } = event
     this.#sums.add(bucketStart(atMs), totals)
-    this.#models.add(event.model, atMs)
-    if (place !== undefined) this.#countries.add(place.country, atMs)
-    if (ip === undefined) return
-    this.#addresses.add(ip, atMs)
-    if (place !== undefined && (place.latitude !== 0 || place.longitude !== 0))
-      this.#coordinates.add(place, atMs)
+    let isStrange = this.#models.add(event.model, atMs)
+    if (place !== undefined && this.#countries.add(place.country, atMs)) isStrange = true
+    if (ip === undefined) return isStrange
+    if (this.#addresses.add(ip, atMs)) isStrange = true
+    const isSomewhere = place !== undefined && (place.latitude !== 0 || place.longitude !== 0)
+    if (isSomewhere && this.#coordinates.add(place, atMs)) isStrange = true
+    return isStrange
   }
 
   /** The same view, of the usage up to `nowMs`. Valid until the next `add`. */

@@ -25,21 +25,23 @@ export class RecentValues<Value> {
     return this.#overflowMs === -Infinity ? this.#values : undefined
   }
 
-  add(value: Value, atMs: number): void {
+  /** True when `values` did not hold the value. */
+  add(value: Value, atMs: number): boolean {
     let known = this.#newest
     if (known === undefined || !this.#isSame(known.value, value))
       known = this.#entries.find((entry) => this.#isSame(entry.value, value))
     if (known !== undefined) {
       this.#newest = known
       if (atMs > known.lastMs) known.lastMs = atMs
-      return
+      return false
     }
     if (this.#entries.length >= VALUES_MAX) {
       this.#overflowMs = Math.max(this.#overflowMs, atMs)
-      return
+      return true
     }
     this.#entries.push({ value, lastMs: atMs })
     this.#values = this.#entries.map((entry) => entry.value)
+    return true
   }
 
   /** Forgets what was last seen before the instant. */

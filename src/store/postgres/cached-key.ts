@@ -27,6 +27,10 @@ export class CachedKey implements JudgedKey {
   attributes: KeyAttributes
   /** Of the row of `api_key` that the attributes are from; undefined before they are read. */
   version: string | undefined = undefined
+  /** When a tick last asked for them. */
+  attributesAtMs = -Infinity
+  /** From when on its profile may be taught an hour, if it is calm. */
+  profileDueMs = -Infinity
   readonly rollups = new RowTable({ width: ROLLUP.width, identity: ROLLUP.counters })
   /** Undefined when they are too many to be kept. */
   sources: RowTable | undefined = new RowTable({ width: SOURCE.width, identity: SOURCE.country })
@@ -49,6 +53,25 @@ export class CachedKey implements JudgedKey {
   putSource(row: ArrayLike<number>): void {
     this.sources?.put(row)
     if ((this.sources?.rows ?? 0) > SOURCE_ROWS_MAX) this.sources = undefined
+  }
+
+  /** True when model and country of the row are those of one from `fromMs` on. */
+  hasRollupLike(row: ArrayLike<number>, fromMs: number): boolean {
+    return this.rollups.hasAlike(row, ROLLUP.model, ROLLUP.counters, fromMs)
+  }
+
+  /** True when address, country and place of the row are those of one from `fromMs` on. */
+  hasSourceLike(row: ArrayLike<number>, fromMs: number): boolean {
+    return this.sources?.hasAlike(row, SOURCE.address, SOURCE.firstMs, fromMs) === true
+  }
+
+  /** True for usage that is stamped later than now. */
+  isAheadOf(nowMs: number): boolean {
+    const { sources } = this
+    return (
+      this.lastBucketMs > nowMs ||
+      (sources !== undefined && sources.rows > 0 && sources.at(sources.rows - 1, SOURCE.bucketMs) > nowMs)
+    )
   }
 
   prune(fromMs: number): void {

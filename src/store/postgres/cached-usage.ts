@@ -21,6 +21,11 @@ export class CachedUsage implements KeyUsage, UsageDigest {
   readonly #cells: { readonly texts: TextNumbers }
   #rollups: readonly Rollup[] | undefined
   #sources: readonly SourceUsage[] | undefined
+  /** What was asked for: `null` for too many. */
+  #models: readonly string[] | null | undefined
+  #countries: readonly string[] | null | undefined
+  #addresses: readonly string[] | null | undefined
+  #coordinates: readonly Coordinates[] | null | undefined
 
   /** `cells` has the texts, whose numbers may change; `sources` are those of a key that keeps none. */
   constructor(
@@ -57,21 +62,33 @@ export class CachedUsage implements KeyUsage, UsageDigest {
   }
 
   get models(): readonly string[] | undefined {
-    return this.#distinct(this.#cached.rollups, ROLLUP.model, this.#rollupsFromMs)
+    if (this.#models === undefined)
+      this.#models = this.#distinct(this.#cached.rollups, ROLLUP.model, this.#rollupsFromMs) ?? null
+    return this.#models ?? undefined
   }
 
   get countries(): readonly string[] | undefined {
-    return this.#distinct(this.#cached.rollups, ROLLUP.country, this.#rollupsFromMs)
+    if (this.#countries === undefined)
+      this.#countries = this.#distinct(this.#cached.rollups, ROLLUP.country, this.#rollupsFromMs) ?? null
+    return this.#countries ?? undefined
   }
 
   get addresses(): readonly string[] | undefined {
     const { sources } = this.#cached
-    return sources === undefined ? undefined : this.#distinct(sources, SOURCE.address, this.#sourcesFromMs)
+    if (sources === undefined) return undefined
+    if (this.#addresses === undefined)
+      this.#addresses = this.#distinct(sources, SOURCE.address, this.#sourcesFromMs) ?? null
+    return this.#addresses ?? undefined
   }
 
   get coordinates(): readonly Coordinates[] | undefined {
     const { sources } = this.#cached
     if (sources === undefined) return undefined
+    if (this.#coordinates === undefined) this.#coordinates = this.#coordinatesOf(sources) ?? null
+    return this.#coordinates ?? undefined
+  }
+
+  #coordinatesOf(sources: RowTable): readonly Coordinates[] | undefined {
     const found: Coordinates[] = []
     for (let row = sources.rows - 1; row >= 0; row -= 1) {
       if (sources.at(row, SOURCE.bucketMs) < this.#sourcesFromMs) break

@@ -10,9 +10,17 @@ interface Row {
   readonly version: string
 }
 
-/** Reads the attributes of those keys whose row has changed since they were read (xmin, the transaction that wrote it). */
-export async function readAttributes(db: Database, keys: readonly CachedKey[]): Promise<void> {
-  if (keys.length === 0) return
+/**
+ * Reads the attributes of those keys whose row has changed since they were read (xmin, the transaction that wrote it), and
+ * tells which have others now.
+ */
+export async function readAttributes(
+  db: Database,
+  keys: readonly CachedKey[],
+  nowMs: number,
+): Promise<CachedKey[]> {
+  const changed: CachedKey[] = []
+  if (keys.length === 0) return changed
   const byId = new Map(keys.map((key) => [key.keyId, key]))
   const versions = keys.map(({ version }) => version ?? null)
   const { rows } = await sql<Row>`
@@ -23,7 +31,13 @@ export async function readAttributes(db: Database, keys: readonly CachedKey[]): 
   for (const row of rows) {
     const key = byId.get(row.key_id)
     if (key === undefined) continue
+    const before = key.attributes
     key.attributes = toKey(row)
     key.version = row.version
+    const isSame =
+      before.teamId === key.attributes.teamId && before.environment === key.attributes.environment
+    if (!isSame) changed.push(key)
   }
+  for (const key of keys) key.attributesAtMs = nowMs
+  return changed
 }

@@ -36,10 +36,11 @@ export class RecentCells {
     return recentFromMs(nowMs) >= this.#keptFromMs
   }
 
-  /** Takes rollups in, and tells of each that is new or another than before. */
+  /** Takes rollups in, and tells of each that is new or another than before, and whether its model or country is new since `fromMs`. */
   putRollups(
     { rows, texts, numbers }: PackedColumns,
-    onNews: (key: CachedKey, bucketMs: number) => void,
+    fromMs: number,
+    onNews: (key: CachedKey, bucketMs: number, isStrange: boolean) => void,
   ): void {
     const [keyIds = [], models = [], countries = []] = texts
     const row = new Float64Array(ROLLUP.width)
@@ -51,11 +52,17 @@ export class RecentCells {
       row[ROLLUP.country] = this.#texts.numberOf(countries[at] ?? '')
       for (let counter = 1; counter < numbers.length; counter += 1)
         row[ROLLUP.counters - 1 + counter] = numbers[counter]?.[at] ?? Number.NaN
-      if (key.rollups.put(row)) onNews(key, bucketMs)
+      const isStrange = !key.hasRollupLike(row, fromMs)
+      if (key.rollups.put(row)) onNews(key, bucketMs, isStrange)
     }
   }
 
-  putSources({ rows, texts, numbers }: PackedColumns): void {
+  /** Takes sources in, and tells of each whose address or place is new since `fromMs`. */
+  putSources(
+    { rows, texts, numbers }: PackedColumns,
+    fromMs: number,
+    onStrange: (key: CachedKey) => void,
+  ): void {
     const [keyIds = [], addresses = [], countries = []] = texts
     const [buckets, latitudes, longitudes, firsts, lasts, ...counters] = numbers
     const row = new Float64Array(SOURCE.width)
@@ -72,7 +79,9 @@ export class RecentCells {
       row[SOURCE.lastMs] = lasts?.[at] ?? Number.NaN
       for (let counter = 0; counter < counters.length; counter += 1)
         row[SOURCE.counters + counter] = counters[counter]?.[at] ?? Number.NaN
-      this.#keyOf(keyIds[at] ?? '').putSource(row)
+      const key = this.#keyOf(keyIds[at] ?? '')
+      if (!key.hasSourceLike(row, fromMs)) onStrange(key)
+      key.putSource(row)
     }
   }
 

@@ -40,6 +40,17 @@ export class RowTable {
     return true
   }
 
+  /** True when a row from `fromMs` on has the same numbers in the columns from `first` up to, not with, `end`. */
+  hasAlike(row: ArrayLike<number>, first: number, end: number, fromMs: number): boolean {
+    // What comes is nearly always like the newest.
+    for (let at = this.#rows - 1; at >= 0 && this.at(at, 0) >= fromMs; at -= 1) {
+      let column = first
+      while (column < end && Object.is(this.at(at, column), row[column])) column += 1
+      if (column === end) return true
+    }
+    return false
+  }
+
   /** Forgets rows of buckets that start before the instant, and gives back what they took. */
   prune(fromMs: number): void {
     let first = 0

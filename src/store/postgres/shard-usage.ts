@@ -1,9 +1,12 @@
 import { sql, type RawBuilder } from 'kysely'
+import { HOUR_MS } from '../../usage/duration.ts'
+import { RECENT_USAGE_MS } from '../../usage/key-usage.ts'
 import { BUCKET_MS, bucketStart } from '../../usage/rollup.ts'
 import { SOURCE_BUCKET_MS, type SourceUsage } from '../../usage/source.ts'
 import { LATE_JUDGED_MS, type Shard, type UsageLook } from '../engine-store.ts'
 import { Unjudged, type JudgementBasis, type LookRange } from '../unjudged.ts'
 import { Arrivals, type News } from './arrivals.ts'
+import { changedAmong, profileDueFrom, type CalmKey } from './calm-keys.ts'
 import type { CachedKey } from './cached-key.ts'
 import { CachedUsage } from './cached-usage.ts'
 import type { Database } from './database.ts'
@@ -63,11 +66,19 @@ export class ShardUsage {
         await sql`select set_config('work_mem', '64MB', true), set_config('jit', 'off', true)`.execute(trx)
         const arrivals = await this.#arrivals.begin(trx)
         const cells = await this.#read(trx, nowMs, arrivals)
+        const calmKeys: CalmKey[] = []
         const picked = this.#unjudged.pick(range, basis, {
           all: () => cells.keys.values(),
           byId: (keyId) => cells.keys.get(keyId),
+          isCalm: (key, calm) => {
+            const isCalm = calm.isCalm(new CachedUsage(key, { cells, nowMs, sources: undefined }), nowMs)
+            if (isCalm) calmKeys.push({ key, calm })
+            return isCalm
+          },
         })
-        await readAttributes(trx, picked.keys)
+        await readAttributes(trx, picked.keys, nowMs)
+        // They are judged at the next tick.
+        for (const key of await changedAmong(trx, calmKeys, nowMs)) this.#unjudged.changed(key)
         const { news } = arrivals
         this.#late.put(
           await notedHours(trx, {
@@ -88,8 +99,15 @@ export class ShardUsage {
             const key = cells.keys.get(keyId)
             return key !== undefined && isInUse(key)
           },
-          isAnyInUse: () => picked.keys.some(isInUse) || [...cells.keys.values()].some(isInUse),
+          isAnyInUse: () => picked.keys.some(isInUse) || isAny(cells.keys.values(), isInUse),
           isAsBefore: picked.isAsBefore,
+          keepCalm: (keyId, calm) => {
+            const key = cells.keys.get(keyId)
+            // What is stamped later than now has not been judged, and may be all that is new of a key.
+            if (key === undefined || key.isAheadOf(nowMs)) return
+            key.profileDueMs = profileDueFrom(key, calm, nowMs)
+            picked.keepCalm(key, calm)
+          },
           judged: picked.judged,
         }
         return { look, seen: arrivals.seen }
@@ -126,10 +144,14 @@ export class ShardUsage {
       trx,
       this.#newRows('usage_source', SOURCE_BUCKET_MS, { news, places }),
     )
-    known.putRollups(rollups, (key, bucketMs) => {
+    const hourMs = bucketStart(nowMs, HOUR_MS)
+    known.putRollups(rollups, bucketStart(nowMs - RECENT_USAGE_MS), (key, bucketMs, isStrange) => {
       this.#unjudged.arrived(key, bucketMs)
+      if (isStrange || bucketMs < hourMs) this.#unjudged.strange(key)
     })
-    known.putSources(sources)
+    known.putSources(sources, recentFromMs(nowMs), (key) => {
+      this.#unjudged.strange(key)
+    })
     known.sweep(nowMs, (key) => {
       this.#unjudged.forget(key)
     })
@@ -143,8 +165,8 @@ export class ShardUsage {
     for (let fromMs = recentFromMs(nowMs); fromMs <= lastMs; fromMs += SOURCE_BUCKET_MS) {
       // What is stamped later than now is read once, here, and seen when its time has come.
       const slice = { fromMs, toMs: fromMs === lastMs ? undefined : fromMs + SOURCE_BUCKET_MS }
-      cells.putRollups(await packedRollups(trx, this.#rows('usage_rollup', slice)), () => undefined)
-      cells.putSources(await packedSources(trx, this.#rows('usage_source', slice)))
+      cells.putRollups(await packedRollups(trx, this.#rows('usage_rollup', slice)), fromMs, () => undefined)
+      cells.putSources(await packedSources(trx, this.#rows('usage_source', slice)), fromMs, () => undefined)
     }
     return cells
   }
@@ -197,4 +219,9 @@ export class ShardUsage {
     const read = await recentSources(trx, unkept, nowMs)
     return new Map(unkept.map((keyId) => [keyId, read.get(keyId) ?? []]))
   }
+}
+
+function isAny<Item>(items: Iterable<Item>, holds: (item: Item) => boolean): boolean {
+  for (const item of items) if (holds(item)) return true
+  return false
 }
