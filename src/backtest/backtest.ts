@@ -77,17 +77,17 @@ export class Backtest {
   }
 
   /**
-   * True when the ticks before an instant have been run, so that an event of that time can be added. A cheap question
-   * before an await.
+   * True when no tick is left to be run before an instant, so that an event of that time can be added. Ticks that would do
+   * nothing are over with the question: nearly always all of them, and then nothing has to be awaited.
    */
   isReadyFor(timestampMs: number): boolean {
-    return this.#nextTickMs >= timestampMs
+    while (this.#nextTickMs < timestampMs) if (!this.#passes(this.#nextTickMs)) return false
+    return true
   }
 
   /** Runs the ticks that are due before an event of that time. */
   async advanceTo(timestampMs: number): Promise<void> {
-    while (this.#nextTickMs < timestampMs)
-      if (!this.#passes(this.#nextTickMs)) await this.#tick(this.#nextTickMs)
+    while (!this.isReadyFor(timestampMs)) await this.#tick(this.#nextTickMs)
   }
 
   /** Adds an event that isReadyFor its time; false when its id was there before. */

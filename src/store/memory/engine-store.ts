@@ -204,6 +204,7 @@ export class MemoryEngineStore implements EngineStore {
 
   /** The newest minute with usage among the keys with an open alert; -Infinity when there is none. */
   lastUseUnderAlertMs(): number {
+    if (this.#alerts.isEmpty) return -Infinity
     return this.#alerts
       .open()
       .reduce(
@@ -214,6 +215,7 @@ export class MemoryEngineStore implements EngineStore {
 
   /** When the first of the open alerts will be over if none is found again; Infinity when none is open. */
   nextQuietMs(resolveAfterMs: number): number {
+    if (this.#alerts.isEmpty) return Infinity
     return this.#alerts
       .open()
       .reduce((first, alert) => Math.min(first, quietFromMs(alert, resolveAfterMs)), Infinity)

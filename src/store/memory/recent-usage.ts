@@ -30,8 +30,6 @@ export class RecentUsage implements KeyUsage, UsageDigest {
   #nowMs = NaN
   #rollups: Rollup[] | undefined
   #sources: SourceUsage[] | undefined
-  /** The sums that were asked for: detectors look at the same few windows. */
-  readonly #asked: { fromMs: number; sum: UsageTotals }[] = []
 
   constructor(key: KeyAttributes, rows: Rows) {
     this.key = key
@@ -56,7 +54,6 @@ export class RecentUsage implements KeyUsage, UsageDigest {
     this.#nowMs = nowMs
     this.#rollups = undefined
     this.#sources = undefined
-    this.#asked.length = 0
     return this
   }
 
@@ -101,10 +98,6 @@ export class RecentUsage implements KeyUsage, UsageDigest {
   }
 
   since(fromMs: number): UsageTotals {
-    for (const known of this.#asked) if (known.fromMs === fromMs) return known.sum
-    const firstMs = Math.max(fromMs, bucketStart(this.#nowMs - RECENT_USAGE_MS))
-    const sum = this.#sums.between(firstMs, this.#nowMs)
-    this.#asked.push({ fromMs, sum })
-    return sum
+    return this.#sums.between(Math.max(fromMs, bucketStart(this.#nowMs - RECENT_USAGE_MS)), this.#nowMs)
   }
 }
