@@ -1,9 +1,14 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
+import { parseConfig } from '../../src/config/load.ts'
+import { tickSettings } from '../../src/config/tick-settings.ts'
 import type { Calm } from '../../src/detect/calm.ts'
 import type { Detector } from '../../src/detect/detector.ts'
 import { learnHour } from '../../src/detect/learn-hour.ts'
 import { emptyProfile, type Profile } from '../../src/detect/profile.ts'
 import { DETECTORS } from '../../src/detect/registry.ts'
+import { calmOf } from '../../src/engine/judge.ts'
 import { KeyHistory } from '../../src/store/memory/key-history.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../src/usage/duration.ts'
 import { bucketStart } from '../../src/usage/rollup.ts'
@@ -233,3 +238,37 @@ describe.each(DETECTORS.map((detector) => [detector.name, detector] as const))(
     })
   },
 )
+
+test('what is remembered of a calm key holds neither its profile nor its usage in memory', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const engine = {
+    ...tickSettings(
+      parseConfig(
+        'version: 1\ndetectors: { spend_threshold: { limits: [{ window: 1h, usd: 100 }] } }',
+        'a.yaml',
+        {},
+      ),
+      () => NOON_MS,
+    ),
+    detectors: DETECTORS,
+  }
+  const make = () => {
+    const profile = profileOf(steady)
+    const history = new KeyHistory({ keyId: 'key-7', teamId: undefined, environment: undefined })
+    const from = { ip: addressOf(0), place: NEW_YORK }
+    const used = { ...from, keyId: 'key-7', model: 'gpt-4o', costNanoUsd: 1_000 }
+    history.add(enrichedEvent({ ...used, timestampMs: NOON_MS + 10 * MINUTE_MS }))
+    const nowMs = NOON_MS + 11 * MINUTE_MS
+    const usage = history.recentUsage(nowMs)
+    const calm = calmOf(engine, { usage, profile, nowMs })
+    expect(calm?.isCalm(usage, nowMs)).toBe(true)
+    return { calm, profile: new WeakRef(profile), history: new WeakRef(history) }
+  }
+  const kept = make()
+  // A reference that was just made is held until this turn ends.
+  await new Promise((resolve) => setTimeout(resolve, 1))
+  collect()
+  expect([kept.profile.deref(), kept.history.deref()]).toEqual([undefined, undefined])
+  expect(kept.calm).toBeDefined()
+})
