@@ -57,8 +57,9 @@ export interface JudgedKeys<Key> {
 interface Mark {
   /** The look that follows. */
   look: number
-  /** Minutes in which usage came. */
-  readonly buckets: number[]
+  /** The first minute in which usage came, and the others: nearly always there is one. */
+  bucketMs: number | undefined
+  others: number[] | undefined
 }
 
 /**
@@ -82,8 +83,9 @@ export class Unjudged<Key extends JudgedKey> {
 
   /** Usage of the minute that starts at `bucketMs` came. */
   arrived(key: Key, bucketMs: number): void {
-    const { buckets } = this.#mark(key)
-    if (buckets.at(-1) !== bucketMs) buckets.push(bucketMs)
+    const mark = this.#mark(key)
+    if (mark.bucketMs === undefined) mark.bucketMs = bucketMs
+    else if ((mark.others?.at(-1) ?? mark.bucketMs) !== bucketMs) (mark.others ??= []).push(bucketMs)
   }
 
   /** What is known of the key besides its usage is something else. */
@@ -188,7 +190,10 @@ export class Unjudged<Key extends JudgedKey> {
 
   #cameLate(key: Key, { activeSinceMs, nowMs }: LookRange): boolean {
     const recentMs = bucketStart(nowMs - RECENT_USAGE_MS)
-    return this.#marks.get(key)?.buckets.some((atMs) => atMs >= recentMs && atMs < activeSinceMs) === true
+    const isLate = (atMs: number): boolean => atMs >= recentMs && atMs < activeSinceMs
+    const mark = this.#marks.get(key)
+    if (mark?.bucketMs === undefined) return false
+    return isLate(mark.bucketMs) || mark.others?.some(isLate) === true
   }
 
   /** Usage that is stamped later than the tick, by a clock that is fast, is judged when its time has come. */
@@ -206,7 +211,7 @@ export class Unjudged<Key extends JudgedKey> {
       known.look = look
       return known
     }
-    const mark = { look, buckets: [] }
+    const mark: Mark = { look, bucketMs: undefined, others: undefined }
     this.#marks.set(key, mark)
     return mark
   }

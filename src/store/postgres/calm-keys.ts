@@ -16,9 +16,14 @@ export interface CalmKey {
 /** Team and environment of a key that is calm are asked for no more often: other ones show in other settings at the most. */
 const ATTRIBUTES_HOLD_MS = MINUTE_MS
 
+/** True when it is time to ask the database whether what is known of a calm key is something else. */
+export function mayHaveChanged({ profileDueMs, attributesAtMs }: CachedKey, nowMs: number): boolean {
+  return profileDueMs <= nowMs || attributesAtMs <= nowMs - ATTRIBUTES_HOLD_MS
+}
+
 /**
- * The keys that may not be left out, for what is known of them is something else: another process has taught their profile
- * an hour, or they have got another team or environment.
+ * Of those that may have changed, the keys that may not be left out: another process has taught their profile an hour, or
+ * they have got another team or environment.
  */
 export async function changedAmong(
   db: Database,

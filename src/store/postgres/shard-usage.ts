@@ -6,7 +6,7 @@ import { SOURCE_BUCKET_MS, type SourceUsage } from '../../usage/source.ts'
 import { LATE_JUDGED_MS, type Shard, type UsageLook } from '../engine-store.ts'
 import { Unjudged, type JudgementBasis, type LookRange } from '../unjudged.ts'
 import { Arrivals, type News } from './arrivals.ts'
-import { changedAmong, profileDueFrom, type CalmKey } from './calm-keys.ts'
+import { changedAmong, mayHaveChanged, profileDueFrom, type CalmKey } from './calm-keys.ts'
 import type { CachedKey } from './cached-key.ts'
 import { CachedUsage } from './cached-usage.ts'
 import type { Database } from './database.ts'
@@ -72,7 +72,7 @@ export class ShardUsage {
           byId: (keyId) => cells.keys.get(keyId),
           isCalm: (key, calm) => {
             const isCalm = calm.isCalm(new CachedUsage(key, { cells, nowMs, sources: undefined }), nowMs)
-            if (isCalm) calmKeys.push({ key, calm })
+            if (isCalm && mayHaveChanged(key, nowMs)) calmKeys.push({ key, calm })
             return isCalm
           },
         })
