@@ -25,7 +25,7 @@ export function readNdjson(file: string): AsyncGenerator<NdjsonLine[]> {
 }
 
 /** Large enough that what is done per chunk does not matter, and small enough for its text to die young. */
-const CHUNK_BYTES = 64 * 1024
+const CHUNK_BYTES = 128 * 1024
 
 /**
  * The bytes of a file in one buffer that is filled again and again: each chunk is valid until the next. Read at once and

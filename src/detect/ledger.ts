@@ -19,7 +19,7 @@ export function ledgerAfter(ledger: Ledger, hourMs: number, totals: UsageTotals)
       : [...ledger.days, [dayMs, entry[1], entry[2], entry[3]]]
   const oldestDayMs = dayMs - LEDGER_DAYS * DAY_MS
   return {
-    hours: [...keptHours(ledger.hours, hourMs), entry],
+    hours: keptHours(ledger.hours, hourMs).concat([entry]),
     // Ascending: when the first is kept, all are.
     days: (days[0]?.[0] ?? dayMs) > oldestDayMs ? days : days.filter(([startMs]) => startMs > oldestDayMs),
   }

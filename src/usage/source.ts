@@ -73,6 +73,8 @@ export function sumSources(hourMs: number, sources: Iterable<SourceUsage>): Sour
 
 /** The SOURCES_MAX busiest of the sources of one bucket, ascending by address. The SQL in store/postgres/key-sources.ts says the same. */
 export function busiestSources(sources: readonly SourceUsage[]): SourceUsage[] {
+  // Nearly always it is one.
+  if (sources.length < 2) return [...sources]
   if (sources.length <= SOURCES_MAX) return sources.toSorted(byAddress)
   return sources
     .toSorted((a, b) => b.requests - a.requests || byAddress(a, b))
