@@ -19,7 +19,7 @@ const START_MS = Date.UTC(2026, 2, 2)
 
 /**
  * `keyhound backtest`, file to alerts, in turns with what bounds it: reading the same file, and JSON.parse of its lines.
- * Each event falls into a tick of its own, so nearly every event is a judgement by every detector.
+ * Nearly each event falls into a tick of its own, so nothing is saved by judging several at once.
  */
 export const backtestBench: Bench = async (run) => {
   const directory = await mkdtemp(join(tmpdir(), 'keyhound-bench-'))
