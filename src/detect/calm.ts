@@ -38,8 +38,8 @@ export function isBeingLearnt(profile: Profile, settings: DetectorSettings, nowM
 }
 
 /**
- * For a detector that says nothing of a key that is being learnt: calm while it is, `whenKnown` of one that is known, and
- * undefined when it becomes known within the hour.
+ * `whenKnown` of a key that is known; of one that is being learnt `whileLearnt`, which is calm for a detector that says
+ * nothing of it; undefined when it becomes known within the hour.
  */
 export function calmUnlessKnown(
   {
@@ -52,7 +52,8 @@ export function calmUnlessKnown(
     readonly nowMs: number
   },
   whenKnown: () => Calm | undefined,
+  whileLearnt: () => Calm | undefined = () => CALM,
 ): Calm | undefined {
   if (!isLearning(profile, settings, nowMs)) return whenKnown()
-  return isLearning(profile, settings, endOfHour(nowMs)) ? CALM : undefined
+  return isLearning(profile, settings, endOfHour(nowMs)) ? whileLearnt() : undefined
 }

@@ -38,10 +38,15 @@ const BUSY_CHANCE = FAR_BELOW_TYPICAL * 1.001
  * far cheaper to tell; false says nothing. No chance is above 1, so no typical one is either.
  */
 export function areBusyHours({ week, timeZone }: Profile, nowMs: number): boolean {
+  return isEachJudged(timeZone, nowMs, (slot) => isBusyHour(week, slot))
+}
+
+/** True when it holds for the open hour and, while that is still judged, for the one before it. */
+function isEachJudged(timeZone: string, nowMs: number, holds: (slot: number) => boolean): boolean {
   const openMs = bucketStart(nowMs, HOUR_MS)
   return (
-    isBusyHour(week, hourOfWeek(openMs, timeZone)) &&
-    (nowMs - openMs >= JUDGED_AFTER_MS || isBusyHour(week, hourOfWeek(openMs - HOUR_MS, timeZone)))
+    holds(hourOfWeek(openMs, timeZone)) &&
+    (nowMs - openMs >= JUDGED_AFTER_MS || holds(hourOfWeek(openMs - HOUR_MS, timeZone)))
   )
 }
 
@@ -65,11 +70,7 @@ function isBusyHour(week: Profile['week'], slot: number): boolean {
 /** True when neither the open hour nor, while it is still judged, the one before it is far quieter than a typical one. */
 export function isNoneQuiet({ week, timeZone }: Profile, nowMs: number): boolean {
   const presence = presenceOf(week)
-  const openMs = bucketStart(nowMs, HOUR_MS)
-  return (
-    !isFarBelow(presence, hourOfWeek(openMs, timeZone)) &&
-    (nowMs - openMs >= JUDGED_AFTER_MS || !isFarBelow(presence, hourOfWeek(openMs - HOUR_MS, timeZone)))
-  )
+  return isEachJudged(timeZone, nowMs, (slot) => !isFarBelow(presence, slot))
 }
 
 /** The open hour, and the one that closed just now, as far as they are far quieter than a typical hour of use. */

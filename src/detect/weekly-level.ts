@@ -13,7 +13,6 @@ export interface WeeklyLevel {
 
 export type LevelMetric = 'requests' | 'cost'
 
-const WEEK_DAYS = 7
 const WEEKS_BEFORE = 4
 
 /**
@@ -37,7 +36,7 @@ type Levels = { readonly todayMs: number } & Readonly<Record<LevelMetric, Weekly
 function computeLevels({ ledger, firstSeenMs }: Profile, todayMs: number): Levels {
   // The day on which the key was first seen is not whole.
   const knownFromMs = bucketStart(firstSeenMs, DAY_MS) + DAY_MS
-  const weeks = Math.floor((todayMs - knownFromMs) / DAY_MS / WEEK_DAYS)
+  const weeks = Math.floor((todayMs - knownFromMs) / WEEK_MS)
   const requests = Array<number>(Math.max(0, Math.min(weeks, WEEKS_BEFORE + 1))).fill(0)
   const cost = [...requests]
   // Days ascend, so from the newest on.

@@ -54,7 +54,7 @@ export const distinctAddresses = defineDetector({
     }))
     if (!isKnown) return []
     // Nearly always a key has too few addresses, and nobody asks how many: then this is all that is done.
-    if (trace === undefined && areFew(detection)) return []
+    if (trace === undefined && areFew(detection, usual.peak)) return []
     const open = usage.sources.filter(({ bucketMs }) => bucketMs >= profile.learnedUntilMs)
     const count = addressesToday(profile.addresses, open, nowMs)
     const isMany = check(trace, count >= chosen.min_addresses, () => ({
@@ -74,14 +74,20 @@ export const distinctAddresses = defineDetector({
     }))
     return isUnusual ? [findingOf(detection, count, usual)] : []
   },
-  calm: (detection) => calmUnlessKnown(detection, () => (areFew(detection) ? CALM : undefined)),
+  calm: (detection) =>
+    calmUnlessKnown(detection, () => {
+      const { peak } = usualAddresses(detection.profile.addresses, detection.nowMs)
+      return areFew(detection, peak) ? CALM : undefined
+    }),
 })
 
 /** True when all addresses of today and of the recent usage together would not be too many. */
-function areFew({ usage, profile, settings: chosen, nowMs }: Detection<z.output<typeof settings>>): boolean {
+function areFew(
+  { usage, profile, settings: chosen, nowMs }: Detection<z.output<typeof settings>>,
+  peak: number,
+): boolean {
   const recent = digestOf(usage, nowMs).addresses?.length ?? Infinity
   const most = addressesAtMost(profile.addresses, recent, nowMs)
-  const { peak } = usualAddresses(profile.addresses, nowMs)
   return most < chosen.min_addresses || most <= chosen.times_usual * peak
 }
 

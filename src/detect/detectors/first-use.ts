@@ -1,6 +1,6 @@
 import type { Rollup } from '../../usage/rollup.ts'
 import { digestOf, type UsageDigest } from '../../usage/usage-digest.ts'
-import { CALM, endOfHour, type Calm } from '../calm.ts'
+import { CALM, calmUnlessKnown, type Calm } from '../calm.ts'
 import type { Detection, DetectorSettings } from '../detector.ts'
 import type { DetectorName, Finding } from '../finding.ts'
 import { historyOf, isLearning, type KnownValue, type Profile } from '../profile.ts'
@@ -94,14 +94,13 @@ export function firstUse(
  */
 export function firstUseCalm(kind: FirstUseKind, detection: Detection<FirstUseSettings>): Calm | undefined {
   const { usage, profile, settings, nowMs } = detection
-  if (isLearning(profile, settings, nowMs)) {
-    const isLearnt = isLearning(profile, settings, endOfHour(nowMs))
-    return isLearnt && areNoneNewToGroup(kind, detection) ? CALM : undefined
+  const whenKnown = (): Calm | undefined => {
+    const known = kind.knownTo(profile)
+    if (settledRequests(known) < Math.max(1, settings.min_events)) return CALM
+    const values = kind.valuesOf(digestOf(usage, nowMs))
+    return values !== undefined && areSettled(values, known) ? CALM : undefined
   }
-  const known = kind.knownTo(profile)
-  if (settledRequests(known) < Math.max(1, settings.min_events)) return CALM
-  const values = kind.valuesOf(digestOf(usage, nowMs))
-  return values !== undefined && areSettled(values, known) ? CALM : undefined
+  return calmUnlessKnown(detection, whenKnown, () => (areNoneNewToGroup(kind, detection) ? CALM : undefined))
 }
 
 function settledRequests(known: readonly KnownValue[]): number {

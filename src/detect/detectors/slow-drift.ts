@@ -44,7 +44,7 @@ export const slowDrift = defineDetector({
     'The last week is well above what the weeks before it make expect, though no hour of it stands out.',
   settings,
   judgesTheMoment: true,
-  detect: (detection, trace) => driftFindings(detection, trace),
+  detect: driftFindings,
   // It looks at whole days and nothing else, and no day begins within an hour.
   calm: (detection) =>
     calmUnlessKnown(detection, () => (driftFindings(detection).length === 0 ? CALM : undefined)),

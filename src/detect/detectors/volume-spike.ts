@@ -6,7 +6,7 @@ import { rollupsWithin } from '../../usage/key-usage.ts'
 import { bucketStart } from '../../usage/rollup.ts'
 import { budgetNats } from '../alert-budget.ts'
 import { breakdownOf } from '../breakdown.ts'
-import { endOfHour } from '../calm.ts'
+import { calmUnlessKnown, type Calm } from '../calm.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf, isLearning } from '../profile.ts'
@@ -72,20 +72,27 @@ export const volumeSpike = defineDetector({
     if (byVolume.length + bySource.length + bySize.length === 0) return NOTHING
     return [...byVolume, ...bySource, ...bySize]
   },
-  calm: (detection) => {
-    const { profile, settings: chosen, nowMs } = detection
-    if (isLearning(profile, chosen, nowMs))
-      return isLearning(profile, chosen, endOfHour(nowMs)) ? newKeyCalm(detection) : undefined
-    if (sourceCalm(detection) === undefined) return undefined
-    const byVolume = volumeCalm(detection, chosen.windows, { minRequests: chosen.min_requests })
-    const bySize = sizeCalm(detection)
-    return byVolume && ((usage, atMs) => byVolume(usage, atMs) && bySize(usage, atMs))
-  },
+  calm: (detection) =>
+    calmUnlessKnown(
+      detection,
+      () => knownKeyCalm(detection),
+      () => newKeyCalm(detection),
+    ),
 })
 
 const NOTHING: Finding[] = []
 
 type Chosen = z.output<typeof settings>
+
+function knownKeyCalm(detection: Detection<Chosen>): Calm | undefined {
+  if (sourceCalm(detection) === undefined) return undefined
+  const { windows, min_requests: minRequests } = detection.settings
+  return both(volumeCalm(detection, windows, { minRequests }), sizeCalm(detection))
+}
+
+function both(byVolume: Calm | undefined, bySize: Calm): Calm | undefined {
+  return byVolume && ((usage, nowMs) => byVolume(usage, nowMs) && bySize(usage, nowMs))
+}
 
 function volumeFindings(detection: Detection<Chosen>, trace: Trace | undefined): Finding[] {
   const { settings: chosen } = detection

@@ -1,5 +1,6 @@
 import type { Alert } from '../../alert/alert.ts'
 import { quietFromMs } from '../../alert/triage.ts'
+import type { KeyCalm } from '../../detect/calm.ts'
 import type { KeyHabit } from '../../detect/key-habit.ts'
 import { LEARN_DELAY_MS, type Profile } from '../../detect/profile.ts'
 import { SILENCE_NEWS_MS, silentFromMs } from '../../detect/silence.ts'
@@ -8,6 +9,7 @@ import type { EnrichedEvent } from '../../usage/event.ts'
 import type { KeyUsage } from '../../usage/key-usage.ts'
 import { bucketStart } from '../../usage/rollup.ts'
 import type { EngineStore, KeyHour, Shard, TickDecisions, TickOutcome, UsageLook } from '../engine-store.ts'
+import { isAny } from '../is-any.ts'
 import { Unjudged, type JudgementBasis, type LookRange } from '../unjudged.ts'
 import { AlertBook } from './alert-book.ts'
 import { KeyHistory } from './key-history.ts'
@@ -54,7 +56,7 @@ export class MemoryEngineStore implements EngineStore {
     const picked = this.#unjudgedOf(shard).pick(range, basis, {
       all: () => this.#keysOf(shard),
       byId: (keyId) => this.#keys.get(keyId),
-      isCalm: (key, { isCalm }) => isCalm(key.recentUsage(nowMs), nowMs),
+      isCalm: isCalmAt(nowMs),
     })
     const { keys, isAsBefore, judged } = picked
     for (const key of keys) key.prune(nowMs)
@@ -85,9 +87,7 @@ export class MemoryEngineStore implements EngineStore {
       this.#alerts.isEmpty &&
       this.#closedBefore(bucketStart(nowMs - LEARN_DELAY_MS, HOUR_MS)).length === 0 &&
       !this.#isAnySilent(nowMs) &&
-      this.#unjudgedOf(shard).passes(nowMs, {
-        isCalm: (key, { isCalm }) => isCalm(key.recentUsage(nowMs), nowMs),
-      })
+      this.#unjudgedOf(shard).passes(nowMs, { isCalm: isCalmAt(nowMs) })
     )
   }
 
@@ -282,9 +282,8 @@ const NOTHING_LATE: UsageLook['late'] = []
 const NO_HOURS: KeyHour[] = []
 const NO_TIMES: readonly number[] = []
 
-function isAny<Item>(items: Iterable<Item>, holds: (item: Item) => boolean): boolean {
-  for (const item of items) if (holds(item)) return true
-  return false
+function isCalmAt(nowMs: number) {
+  return (key: KeyHistory, { isCalm }: KeyCalm): boolean => isCalm(key.recentUsage(nowMs), nowMs)
 }
 
 function byKeyId(a: KeyHistory, b: KeyHistory): number {

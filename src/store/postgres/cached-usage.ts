@@ -21,11 +21,11 @@ export class CachedUsage implements KeyUsage, UsageDigest {
   readonly #cells: { readonly texts: TextNumbers }
   #rollups: readonly Rollup[] | undefined
   #sources: readonly SourceUsage[] | undefined
-  /** What was asked for: `null` for too many. */
-  #models: readonly string[] | null | undefined
-  #countries: readonly string[] | null | undefined
-  #addresses: readonly string[] | null | undefined
-  #coordinates: readonly Coordinates[] | null | undefined
+  /** What was asked for, unless it was too many. */
+  #models: readonly string[] | undefined
+  #countries: readonly string[] | undefined
+  #addresses: readonly string[] | undefined
+  #coordinates: readonly Coordinates[] | undefined
 
   /** `cells` has the texts, whose numbers may change; `sources` are those of a key that keeps none. */
   constructor(
@@ -62,30 +62,27 @@ export class CachedUsage implements KeyUsage, UsageDigest {
   }
 
   get models(): readonly string[] | undefined {
-    if (this.#models === undefined)
-      this.#models = this.#distinct(this.#cached.rollups, ROLLUP.model, this.#rollupsFromMs) ?? null
-    return this.#models ?? undefined
+    this.#models ??= this.#distinct(this.#cached.rollups, ROLLUP.model, this.#rollupsFromMs)
+    return this.#models
   }
 
   get countries(): readonly string[] | undefined {
-    if (this.#countries === undefined)
-      this.#countries = this.#distinct(this.#cached.rollups, ROLLUP.country, this.#rollupsFromMs) ?? null
-    return this.#countries ?? undefined
+    this.#countries ??= this.#distinct(this.#cached.rollups, ROLLUP.country, this.#rollupsFromMs)
+    return this.#countries
   }
 
   get addresses(): readonly string[] | undefined {
     const { sources } = this.#cached
     if (sources === undefined) return undefined
-    if (this.#addresses === undefined)
-      this.#addresses = this.#distinct(sources, SOURCE.address, this.#sourcesFromMs) ?? null
-    return this.#addresses ?? undefined
+    this.#addresses ??= this.#distinct(sources, SOURCE.address, this.#sourcesFromMs)
+    return this.#addresses
   }
 
   get coordinates(): readonly Coordinates[] | undefined {
     const { sources } = this.#cached
     if (sources === undefined) return undefined
-    if (this.#coordinates === undefined) this.#coordinates = this.#coordinatesOf(sources) ?? null
-    return this.#coordinates ?? undefined
+    this.#coordinates ??= this.#coordinatesOf(sources)
+    return this.#coordinates
   }
 
   #coordinatesOf(sources: RowTable): readonly Coordinates[] | undefined {

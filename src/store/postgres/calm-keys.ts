@@ -17,8 +17,16 @@ export interface CalmKey {
 const ATTRIBUTES_HOLD_MS = MINUTE_MS
 
 /** True when it is time to ask the database whether what is known of a calm key is something else. */
-export function mayHaveChanged({ profileDueMs, attributesAtMs }: CachedKey, nowMs: number): boolean {
-  return profileDueMs <= nowMs || attributesAtMs <= nowMs - ATTRIBUTES_HOLD_MS
+export function mayHaveChanged(key: CachedKey, nowMs: number): boolean {
+  return isProfileDue(key, nowMs) || areAttributesOld(key, nowMs)
+}
+
+function isProfileDue({ profileDueMs }: CachedKey, nowMs: number): boolean {
+  return profileDueMs <= nowMs
+}
+
+function areAttributesOld({ attributesAtMs }: CachedKey, nowMs: number): boolean {
+  return attributesAtMs <= nowMs - ATTRIBUTES_HOLD_MS
 }
 
 /**
@@ -30,8 +38,8 @@ export async function changedAmong(
   calm: readonly CalmKey[],
   nowMs: number,
 ): Promise<CachedKey[]> {
-  const due = calm.filter(({ key }) => key.profileDueMs <= nowMs)
-  const unasked = calm.flatMap(({ key }) => (key.attributesAtMs <= nowMs - ATTRIBUTES_HOLD_MS ? [key] : []))
+  const due = calm.filter(({ key }) => isProfileDue(key, nowMs))
+  const unasked = calm.map(({ key }) => key).filter((key) => areAttributesOld(key, nowMs))
   return [...(await taughtSince(db, due)), ...(await readAttributes(db, unasked, nowMs))]
 }
 
@@ -55,5 +63,5 @@ async function taughtSince(db: Database, calm: readonly CalmKey[]): Promise<Cach
     join profile as p on p.key_id = known.key_id
     where p.learned_until > known.learned_until`.execute(db)
   const taught = new Set(rows.map((row) => row.key_id))
-  return calm.flatMap(({ key }) => (taught.has(key.keyId) ? [key] : []))
+  return calm.map(({ key }) => key).filter(({ keyId }) => taught.has(keyId))
 }

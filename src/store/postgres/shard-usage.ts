@@ -4,6 +4,7 @@ import { RECENT_USAGE_MS } from '../../usage/key-usage.ts'
 import { BUCKET_MS, bucketStart } from '../../usage/rollup.ts'
 import { SOURCE_BUCKET_MS, type SourceUsage } from '../../usage/source.ts'
 import { LATE_JUDGED_MS, type Shard, type UsageLook } from '../engine-store.ts'
+import { isAny } from '../is-any.ts'
 import { Unjudged, type JudgementBasis, type LookRange } from '../unjudged.ts'
 import { Arrivals, type News } from './arrivals.ts'
 import { changedAmong, mayHaveChanged, profileDueFrom, type CalmKey } from './calm-keys.ts'
@@ -219,9 +220,4 @@ export class ShardUsage {
     const read = await recentSources(trx, unkept, nowMs)
     return new Map(unkept.map((keyId) => [keyId, read.get(keyId) ?? []]))
   }
-}
-
-function isAny<Item>(items: Iterable<Item>, holds: (item: Item) => boolean): boolean {
-  for (const item of items) if (holds(item)) return true
-  return false
 }
