@@ -42,7 +42,7 @@ export async function writeFleet(database: Database, { keys, active, nowMs }: Fl
       insert into profile (key_id, learned_until, state)
       select
         'key-' || n, ${learntUntil}::timestamptz,
-        case when n <= ${active} then jsonb_set(${state}::jsonb, '{keyId}', to_jsonb('key-' || n)) else '{}' end
+        case when n <= ${active} then replace(${state}, '"keyId":"key"', '"keyId":"key-' || n || '"') else '{}' end::json
       from generate_series(${from}::int, ${to}::int) as n`.execute(database)
   }
   const writeUsage = async ([from, to]: Span) => {

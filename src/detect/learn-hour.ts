@@ -8,6 +8,7 @@ import { habitualRate, meanRate } from './expected-volume.ts'
 import { settleKnown, withSeen } from './known-values.ts'
 import { withPlaces } from './places.ts'
 import { withSources } from './source-habit.ts'
+import { entryAt } from './ledger-spans.ts'
 import { ledgerAfter } from './ledger.ts'
 import {
   PRESENCE_DECAY_PER_WEEK,
@@ -192,7 +193,7 @@ function roomFor(
   { hourMs, made, usual }: { readonly hourMs: number; readonly made: number; readonly usual: number },
 ): number {
   if (hourMs - profile.firstSeenMs < GROWTH_CAPPED_AFTER_MS) return Infinity
-  const [dayMs, madeBefore] = profile.ledger.days.at(-1) ?? [0, 0]
+  const [dayMs, madeBefore] = entryAt(profile.ledger.days, -1) ?? [0, 0]
   const ofDay = Math.max(REQUESTS_FREE, Math.round(GROWTH_MAX * 24 * meanRate(profile.week)))
   const left = ofDay - (dayMs === bucketStart(hourMs, DAY_MS) ? madeBefore : 0)
   // Nearly every hour is within that.

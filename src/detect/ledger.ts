@@ -1,6 +1,7 @@
 import { DAY_MS, HOUR_MS, WEEK_MS } from '../usage/duration.ts'
 import { bucketStart, type UsageTotals } from '../usage/rollup.ts'
-import { LEDGER_DAYS, LEDGER_HOURS, type Ledger, type LedgerEntry } from './profile.ts'
+import { entryAt, spansWith, spansWithLast, type LedgerEntry } from './ledger-spans.ts'
+import { LEDGER_DAYS, LEDGER_HOURS, type Ledger } from './profile.ts'
 
 // Zones are at most 12 hours behind UTC and 14 ahead, so there a month or a week starts within these hours of UTC's.
 const HOURS_AHEAD = 14
@@ -12,25 +13,25 @@ const FIRST_MONDAY_MS = 4 * DAY_MS
 export function ledgerAfter(ledger: Ledger, hourMs: number, totals: UsageTotals): Ledger {
   const dayMs = bucketStart(hourMs, DAY_MS)
   const entry: LedgerEntry = [hourMs, totals.requests - totals.refused, totals.costNanoUsd, totals.unpriced]
-  const today = ledger.days.at(-1)
-  const days: readonly LedgerEntry[] =
-    today?.[0] === dayMs
-      ? ledger.days.with(-1, [dayMs, today[1] + entry[1], today[2] + entry[2], today[3] + entry[3]])
-      : [...ledger.days, [dayMs, entry[1], entry[2], entry[3]]]
+  const hours = spansWith(ledger.hours, entry, (startMs) => isKeptHour(startMs, hourMs))
+  const today = entryAt(ledger.days, -1)
+  if (today?.[0] === dayMs)
+    return {
+      hours,
+      days: spansWithLast(ledger.days, [
+        dayMs,
+        today[1] + entry[1],
+        today[2] + entry[2],
+        today[3] + entry[3],
+      ]),
+    }
   const oldestDayMs = dayMs - LEDGER_DAYS * DAY_MS
-  return {
-    hours: keptHours(ledger.hours, hourMs).concat([entry]),
-    // Ascending: when the first is kept, all are.
-    days: (days[0]?.[0] ?? dayMs) > oldestDayMs ? days : days.filter(([startMs]) => startMs > oldestDayMs),
-  }
-}
-
-/** The hours that a ledger keeps when it learns this one. They ascend, and those of the last days are all kept. */
-function keptHours(hours: readonly LedgerEntry[], hourMs: number): readonly LedgerEntry[] {
-  let recent = hours.length
-  while (recent > 0 && (hours[recent - 1]?.[0] ?? hourMs) > hourMs - LEDGER_HOURS * HOUR_MS) recent -= 1
-  const older = hours.slice(0, recent).filter(([startMs]) => isKeptHour(startMs, hourMs))
-  return older.length === recent ? hours : [...older, ...hours.slice(recent)]
+  const days = spansWith(
+    ledger.days,
+    [dayMs, entry[1], entry[2], entry[3]],
+    (startMs) => startMs > oldestDayMs,
+  )
+  return { hours, days }
 }
 
 /**

@@ -1,6 +1,7 @@
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
 import { RECENT_USAGE_MS, type KeyUsage } from '../usage/key-usage.ts'
 import { addInto, bucketStart, NO_USAGE, type UsageTotals } from '../usage/rollup.ts'
+import { entriesOf } from './ledger-spans.ts'
 import type { Profile } from './profile.ts'
 
 /** Windows up to this are summed minute by minute; longer ones by the hours of the ledger, and the minutes since. */
@@ -25,8 +26,7 @@ export function longWindow(
   const fromMs = Math.ceil((endMs - windowMs) / HOUR_MS) * HOUR_MS
   const totals = { ...NO_USAGE }
   const made = new Map<number, number>()
-  for (const [hourMs, requests, costNanoUsd, unpriced] of profile.ledger.hours) {
-    if (hourMs < fromMs || hourMs >= endMs) continue
+  for (const [hourMs, requests, costNanoUsd, unpriced] of entriesOf(profile.ledger.hours, fromMs, endMs)) {
     addInto(totals, { ...NO_USAGE, requests, costNanoUsd, unpriced })
     made.set(hourMs, requests)
   }
@@ -50,7 +50,7 @@ export function longPeak(
   }: { readonly fromMs: number; readonly windowMs: number; readonly isCost: boolean },
 ): number {
   let most = 0
-  for (const [dayMs, requests, costNanoUsd] of ledger.days)
+  for (const [dayMs, requests, costNanoUsd] of entriesOf(ledger.days))
     if (dayMs + DAY_MS <= fromMs) most = Math.max(most, isCost ? costNanoUsd : requests)
   return most * Math.sqrt(Math.min(1, windowMs / DAY_MS))
 }

@@ -4,6 +4,7 @@ import { bucketStart } from '../usage/rollup.ts'
 import { NO_PLACES, type PlaceHabit } from './places.ts'
 import { NO_SOURCES, type SourceHabit } from './source-habit.ts'
 import { NO_ADDRESSES, type AddressHabit } from './address-habit.ts'
+import { asSpans, type Spans, type StoredSpans } from './ledger-spans.ts'
 import { NO_REFUSALS, type RefusalHabit } from './refusal-habit.ts'
 import { NO_SURPRISES, type Surprises } from './surprise-habit.ts'
 import { NEVER_USED, type UseRecord } from './use-record.ts'
@@ -98,15 +99,13 @@ export interface KnownValue {
   readonly settled: boolean
 }
 
-/** What was used and spent, for rolling windows. Only spans with usage, ascending. */
+/** What was used and spent, for rolling windows. */
 export interface Ledger {
   /** The last LEDGER_HOURS hours, and those around the start of the month and of the week (see ledger.ts). */
-  readonly hours: readonly LedgerEntry[]
+  readonly hours: Spans
   /** The last LEDGER_DAYS days, UTC. */
-  readonly days: readonly LedgerEntry[]
+  readonly days: Spans
 }
-/** Start of the span, successful requests, known cost, successful requests whose cost nobody knows. */
-export type LedgerEntry = readonly [startMs: number, requests: number, costNanoUsd: number, unpriced: number]
 export const LEDGER_HOURS = 48
 export const LEDGER_DAYS = 35
 
@@ -156,10 +155,19 @@ export function emptyProfile(key: {
 /** A profile as it was stored, perhaps by an earlier keyhound: what that did not know yet is not learnt yet. */
 export function storedProfile(stored: StoredProfile): Profile {
   const { largestTokensPerRequest = 0 } = stored.volume
-  return { surprises: NO_SURPRISES, ...stored, volume: { ...stored.volume, largestTokensPerRequest } }
+  const { hours, days } = stored.ledger
+  return {
+    surprises: NO_SURPRISES,
+    ...stored,
+    volume: { ...stored.volume, largestTokensPerRequest },
+    ledger: { hours: asSpans(hours), days: asSpans(days) },
+  }
 }
-export type StoredProfile = Omit<Profile, 'surprises' | 'volume'> &
-  Partial<Pick<Profile, 'surprises'>> & { readonly volume: StoredVolume }
+export type StoredProfile = Omit<Profile, 'surprises' | 'volume' | 'ledger'> &
+  Partial<Pick<Profile, 'surprises'>> & {
+    readonly volume: StoredVolume
+    readonly ledger: { readonly hours: StoredSpans; readonly days: StoredSpans }
+  }
 type StoredVolume = Omit<VolumeHabit, 'largestTokensPerRequest'> &
   Partial<Pick<VolumeHabit, 'largestTokensPerRequest'>>
 

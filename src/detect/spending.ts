@@ -2,7 +2,8 @@ import { DAY_MS, HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
 import { rollupsWithin, type KeyUsage } from '../usage/key-usage.ts'
 import { bucketStart, type Rollup } from '../usage/rollup.ts'
 import { isKeptHour } from './ledger.ts'
-import { LEDGER_HOURS, type LedgerEntry, type Profile } from './profile.ts'
+import { entriesOf, type LedgerEntry } from './ledger-spans.ts'
+import { LEDGER_HOURS, type Profile } from './profile.ts'
 
 /** Windows up to this are summed by the minute, of which a tick has two hours. */
 const MINUTES_KEPT_MS = 2 * HOUR_MS
@@ -83,7 +84,7 @@ function entriesSince(
     .map(entryOf)
   const keptFromMs = profile.learnedUntilMs - LEDGER_HOURS * HOUR_MS
   if (fromMs >= keptFromMs)
-    return { fromMs, entries: [...within(hours, fromMs, profile.learnedUntilMs), ...open] }
+    return { fromMs, entries: [...entriesOf(hours, fromMs, profile.learnedUntilMs), ...open] }
   // The rest of the first day, where hours tell it; whole days up to a midnight; hours from it on. A day that the hours
   // do not cover whole is taken as a day.
   const daysFromMs = ceilTo(startMs, DAY_MS)
@@ -93,8 +94,8 @@ function entriesSince(
     fromMs: firstDay === undefined ? daysFromMs : fromMs,
     entries: [
       ...(firstDay ?? []),
-      ...within(days, daysFromMs, daysUntilMs),
-      ...within(hours, daysUntilMs, profile.learnedUntilMs),
+      ...entriesOf(days, daysFromMs, daysUntilMs),
+      ...entriesOf(hours, daysUntilMs, profile.learnedUntilMs),
       ...open,
     ],
   }
@@ -108,10 +109,10 @@ function restOfDay({ ledger, learnedUntilMs }: Profile, fromMs: number): LedgerE
   const dayMs = bucketStart(fromMs, DAY_MS)
   const isKept = (hourMs: number): boolean => isKeptHour(hourMs, learnedUntilMs - HOUR_MS)
   if (everyHour(fromMs, ceilTo(fromMs, DAY_MS), isKept))
-    return within(ledger.hours, fromMs, ceilTo(fromMs, DAY_MS))
+    return entriesOf(ledger.hours, fromMs, ceilTo(fromMs, DAY_MS))
   if (!everyHour(dayMs, fromMs, isKept)) return undefined
-  const before = total({ fromMs: dayMs, entries: within(ledger.hours, dayMs, fromMs) })
-  return within(ledger.days, dayMs, dayMs + 1).map(([, requests, costNanoUsd, unpriced]) => [
+  const before = total({ fromMs: dayMs, entries: entriesOf(ledger.hours, dayMs, fromMs) })
+  return entriesOf(ledger.days, dayMs, dayMs + 1).map(([, requests, costNanoUsd, unpriced]) => [
     fromMs,
     requests - before.requests,
     costNanoUsd - before.costNanoUsd,
@@ -126,10 +127,6 @@ function everyHour(fromMs: number, untilMs: number, holds: (hourMs: number) => b
 
 function entryOf(rollup: Rollup): LedgerEntry {
   return [rollup.bucketMs, rollup.requests - rollup.refused, rollup.costNanoUsd, rollup.unpriced]
-}
-
-function within(entries: readonly LedgerEntry[], fromMs: number, untilMs: number): LedgerEntry[] {
-  return entries.filter(([startMs]) => startMs >= fromMs && startMs < untilMs)
 }
 
 function total({ fromMs, entries }: Entries): Spending {

@@ -1,5 +1,6 @@
 import { DAY_MS, WEEK_MS } from '../usage/duration.ts'
 import { bucketStart } from '../usage/rollup.ts'
+import { entryAt, spanCount } from './ledger-spans.ts'
 import type { Profile } from './profile.ts'
 
 /** What a key did in the last seven whole days (UTC), and in the weeks before them, as the ledger has them. */
@@ -41,8 +42,8 @@ function computeLevels({ ledger, firstSeenMs }: Profile, todayMs: number): Level
   const cost = [...requests]
   // Days ascend, so from the newest on.
   let week = 0
-  for (let index = ledger.days.length - 1; index >= 0; index -= 1) {
-    const [dayMs, made, costNanoUsd] = ledger.days[index] ?? [Infinity, 0, 0]
+  for (let index = spanCount(ledger.days) - 1; index >= 0; index -= 1) {
+    const [dayMs, made, costNanoUsd] = entryAt(ledger.days, index) ?? [Infinity, 0, 0]
     if (dayMs >= todayMs) continue
     while (dayMs < todayMs - (week + 1) * WEEK_MS) week += 1
     if (week >= requests.length) break

@@ -1,7 +1,15 @@
 import { describe, expect, test } from 'vitest'
 import { expectedVolume } from '../../src/detect/expected-volume.ts'
 import { learnHour } from '../../src/detect/learn-hour.ts'
-import { emptyProfile, historyOf, isLearning, LEDGER_DAYS, LEDGER_HOURS } from '../../src/detect/profile.ts'
+import { entriesOf, entryAt, spanCount } from '../../src/detect/ledger-spans.ts'
+import {
+  emptyProfile,
+  historyOf,
+  isLearning,
+  LEDGER_DAYS,
+  LEDGER_HOURS,
+  storedProfile,
+} from '../../src/detect/profile.ts'
 import { DAY_MS, HOUR_MS, WEEK_MS } from '../../src/usage/duration.ts'
 import { hourOfWeek } from '../../src/usage/hour-of-week.ts'
 import fc from '../harness/fast-check.ts'
@@ -126,11 +134,18 @@ describe('learning the hours of a key', () => {
 
   test('the ledger keeps two days by the hour and five weeks by the day', () => {
     const profile = learnt({ days: 60, hour: () => [{ requests: 2, costNanoUsd: 7, unpriced: 1 }] })
-    const newest = profile.ledger.hours.filter(([startMs]) => startMs >= NOON_MS - LEDGER_HOURS * HOUR_MS)
-    expect(newest).toHaveLength(LEDGER_HOURS)
-    expect(profile.ledger.days).toHaveLength(LEDGER_DAYS)
-    expect(profile.ledger.hours.at(-1)).toEqual([NOON_MS - HOUR_MS, 2, 7, 1])
-    expect(profile.ledger.days.at(-2)).toEqual([Date.parse('2026-03-03T00:00:00Z'), 48, 7 * 24, 24])
+    expect(entriesOf(profile.ledger.hours, NOON_MS - LEDGER_HOURS * HOUR_MS)).toHaveLength(LEDGER_HOURS)
+    expect(spanCount(profile.ledger.days)).toBe(LEDGER_DAYS)
+    expect(entryAt(profile.ledger.hours, -1)).toEqual([NOON_MS - HOUR_MS, 2, 7, 1])
+    expect(entryAt(profile.ledger.days, -2)).toEqual([Date.parse('2026-03-03T00:00:00Z'), 48, 7 * 24, 24])
+  })
+
+  test('a ledger that was stored with an array for each span loads', () => {
+    const profile = learnt({ days: 9, hour: () => [{ requests: 2, costNanoUsd: 7 }] })
+    const { hours, days } = profile.ledger
+    const stored = { ...profile, ledger: { hours: entriesOf(hours), days: entriesOf(days) } }
+    expect(storedProfile(structuredClone(stored))).toEqual(profile)
+    expect(storedProfile(structuredClone(profile))).toEqual(profile)
   })
 
   test('a key is being learnt until it is old enough and has been used enough', () => {

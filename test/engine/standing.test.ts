@@ -74,7 +74,7 @@ describe('an hour that must teach nothing', () => {
       ledger: learnt.ledger,
       use: learnt.use,
     })
-    expect(passed.ledger.hours).toEqual([[NOON, 40, 1_000, 0]])
+    expect(passed.ledger.hours).toEqual([NOON, 40, 1_000, 0])
   })
 
   test('is passed once', () => {

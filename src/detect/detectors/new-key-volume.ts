@@ -14,6 +14,7 @@ import {
   type PriorChance,
   type Spread,
 } from '../prior.ts'
+import { spanCount } from '../ledger-spans.ts'
 import { historyOf, type Profile } from '../profile.ts'
 import { scoreOfChance } from '../score.ts'
 import { counted, dollars, durationInWords, grouped } from '../sentence.ts'
@@ -184,7 +185,7 @@ function outlierOf(
     needed: `at least ${shown(measure, enough)}: ${ABOVE_HIGHEST} times the highest of them`,
   }))
   if (!isHighest) return undefined
-  const own = { value: measure.own(profile), hours: profile.ledger.hours.length }
+  const own = { value: measure.own(profile), hours: spanCount(profile.ledger.hours) }
   const chance = priorChance(group, own, observed)
   const isRare = check(trace, chance.logChance <= LOG_CHANCE[settings.sensitivity], () => ({
     kind: 'unusual',

@@ -5,6 +5,7 @@ import { digestOf } from '../../usage/usage-digest.ts'
 import { defineDetector, type Detection } from '../detector.ts'
 import type { Finding } from '../finding.ts'
 import { countByValue } from '../known-values.ts'
+import { entriesOf } from '../ledger-spans.ts'
 import { historyOf } from '../profile.ts'
 import { counted, listed } from '../sentence.ts'
 import { commonSettings } from '../settings.ts'
@@ -102,9 +103,8 @@ function wasTold(detection: UnpricedDetection, sinceMs: number): boolean {
   const before = spentWithin({ profile, usage: { ...usage, rollups: learnt }, nowMs: learntMs }, DAY_MS)
   if (learntMs > sinceMs && isUnpriced(chosen, before)) return true
   const todayMs = bucketStart(detection.nowMs, DAY_MS)
-  return profile.ledger.days.some(
-    ([dayMs, requests, , unpriced]) =>
-      dayMs >= sinceMs && dayMs < todayMs && isUnpriced(chosen, { requests, unpriced }),
+  return entriesOf(profile.ledger.days, sinceMs, todayMs).some(([, requests, , unpriced]) =>
+    isUnpriced(chosen, { requests, unpriced }),
   )
 }
 

@@ -2,6 +2,7 @@ import { Kysely, PostgresDialect, sql, type PostgresPool, type PostgresPoolClien
 import pg from 'pg'
 import { SECOND_MS } from '../../usage/duration.ts'
 import { StoreUnavailableError } from '../usage-store.ts'
+import { queryInto, sinkAmong } from './row-stream.ts'
 import type { Tables } from './tables.ts'
 
 /** Connections of one process: ingest writes on two, the rest are for ticks, deliveries and pages. */
@@ -76,7 +77,8 @@ function translating(pool: pg.Pool): PostgresPool {
       return {
         query: (text: string, parameters: readonly unknown[]) => {
           const name = PREPARED.exec(text)?.[1]
-          const values = [...parameters]
+          const { values, sink } = sinkAmong(parameters)
+          if (sink !== undefined) return queryInto(client, { text, values }, sink).catch(rethrow)
           return client.query(name === undefined ? { text, values } : { name, text, values }).catch(rethrow)
         },
         release: () => {

@@ -2,8 +2,8 @@ import { RECENT_USAGE_MS } from '../../usage/key-usage.ts'
 import { bucketStart } from '../../usage/rollup.ts'
 import { SOURCE_BUCKET_MS } from '../../usage/source.ts'
 import { CachedKey, ROLLUP, SOURCE } from './cached-key.ts'
-import { NOWHERE, type PackedColumns } from './packed-columns.ts'
 import { TextNumbers } from './text-numbers.ts'
+import type { OnRollup, OnSource } from './usage-rows.ts'
 
 /** Fewer texts than this are never worth sorting out. */
 const TEXTS_MIN = 10_000
@@ -36,50 +36,40 @@ export class RecentCells {
     return recentFromMs(nowMs) >= this.#keptFromMs
   }
 
-  /** Takes rollups in, and tells of each that is new or another than before, and whether its model or country is new since `fromMs`. */
-  putRollups(
-    { rows, texts, numbers }: PackedColumns,
+  /** Takes a rollup in, and tells when it is new or another than before, and whether its model or country is new since `fromMs`. */
+  rollupTaker(
     fromMs: number,
     onNews: (key: CachedKey, bucketMs: number, isStrange: boolean) => void,
-  ): void {
-    const [keyIds = [], models = [], countries = []] = texts
+  ): OnRollup {
     const row = new Float64Array(ROLLUP.width)
-    for (let at = 0; at < rows; at += 1) {
-      const key = this.#keyOf(keyIds[at] ?? '')
-      const bucketMs = numbers[0]?.[at] ?? Number.NaN
+    return ({ keyId, model, country }, numbers) => {
+      const key = this.#keyOf(keyId)
+      const [bucketMs = Number.NaN] = numbers
       row[ROLLUP.bucketMs] = bucketMs
-      row[ROLLUP.model] = this.#texts.numberOf(models[at] ?? '')
-      row[ROLLUP.country] = this.#texts.numberOf(countries[at] ?? '')
+      row[ROLLUP.model] = this.#texts.numberOf(model)
+      row[ROLLUP.country] = this.#texts.numberOf(country)
       for (let counter = 1; counter < numbers.length; counter += 1)
-        row[ROLLUP.counters - 1 + counter] = numbers[counter]?.[at] ?? Number.NaN
+        row[ROLLUP.counters - 1 + counter] = numbers[counter] ?? Number.NaN
       const isStrange = !key.hasRollupLike(row, fromMs)
       if (key.rollups.put(row)) onNews(key, bucketMs, isStrange)
     }
   }
 
-  /** Takes sources in, and tells of each whose address or place is new since `fromMs`. */
-  putSources(
-    { rows, texts, numbers }: PackedColumns,
-    fromMs: number,
-    onStrange: (key: CachedKey) => void,
-  ): void {
-    const [keyIds = [], addresses = [], countries = []] = texts
-    const [buckets, latitudes, longitudes, firsts, lasts, ...counters] = numbers
+  /** Takes a source in, and tells when its address or place is new since `fromMs`. */
+  sourceTaker(fromMs: number, onStrange: (key: CachedKey) => void): OnSource {
     const row = new Float64Array(SOURCE.width)
-    for (let at = 0; at < rows; at += 1) {
-      const [latitude, longitude] = [latitudes?.[at] ?? NOWHERE, longitudes?.[at] ?? NOWHERE]
+    return ({ keyId, address, country, ...place }, numbers) => {
       // As `coordinatesOf` reads them: 0, 0 is nowhere as well.
-      const isKnown = latitude !== NOWHERE && longitude !== NOWHERE && (latitude !== 0 || longitude !== 0)
-      row[SOURCE.bucketMs] = buckets?.[at] ?? Number.NaN
-      row[SOURCE.address] = this.#texts.numberOf(addresses[at] ?? '')
-      row[SOURCE.country] = this.#texts.numberOf(countries[at] ?? '')
-      row[SOURCE.latitude] = isKnown ? latitude : Number.NaN
-      row[SOURCE.longitude] = isKnown ? longitude : Number.NaN
-      row[SOURCE.firstMs] = firsts?.[at] ?? Number.NaN
-      row[SOURCE.lastMs] = lasts?.[at] ?? Number.NaN
-      for (let counter = 0; counter < counters.length; counter += 1)
-        row[SOURCE.counters + counter] = counters[counter]?.[at] ?? Number.NaN
-      const key = this.#keyOf(keyIds[at] ?? '')
+      const isKnown =
+        place.latitude !== null && place.longitude !== null && (place.latitude !== 0 || place.longitude !== 0)
+      row[SOURCE.bucketMs] = numbers[0] ?? Number.NaN
+      row[SOURCE.address] = this.#texts.numberOf(address)
+      row[SOURCE.country] = this.#texts.numberOf(country ?? '')
+      row[SOURCE.latitude] = isKnown ? (place.latitude ?? Number.NaN) : Number.NaN
+      row[SOURCE.longitude] = isKnown ? (place.longitude ?? Number.NaN) : Number.NaN
+      for (let number = 1; number < numbers.length; number += 1)
+        row[SOURCE.firstMs - 1 + number] = numbers[number] ?? Number.NaN
+      const key = this.#keyOf(keyId)
       if (!key.hasSourceLike(row, fromMs)) onStrange(key)
       key.putSource(row)
     }

@@ -16,7 +16,7 @@ export async function saveProfiles(db: Database, saved: readonly Profile[]): Pro
     const { rows } = await sql<{ key_id: string; version: string }>`
       insert into profile (key_id, learned_until, silent_from, state)
       select key_id, learned_until, silent_from, state
-      from unnest(${keyIds}::text[], ${learnedUntil}::timestamptz[], ${silentFrom}::timestamptz[], ${saved.map((profile) => JSON.stringify(profile))}::jsonb[])
+      from unnest(${keyIds}::text[], ${learnedUntil}::timestamptz[], ${silentFrom}::timestamptz[], ${saved.map((profile) => JSON.stringify(profile))}::json[])
         as saved (key_id, learned_until, silent_from, state)
       order by key_id collate "C"
       on conflict (key_id) do update set

@@ -15,9 +15,9 @@ import { readAttributes } from './key-attributes.ts'
 import { recentSources } from './key-sources.ts'
 import { LateHours } from './late-hours.ts'
 import { notedHours, notedSince, placesOf, type Places } from './late-usage.ts'
-import { packedRollups, packedSources } from './packed-columns.ts'
 import { RecentCells, recentFromMs } from './recent-cells.ts'
 import { inShard } from './shard.ts'
+import { eachRollup, eachSource } from './usage-rows.ts'
 
 /**
  * The recent usage of the keys of one shard, kept in memory: a look reads only the rows that were written since the one
@@ -63,8 +63,10 @@ export class ShardUsage {
       .setIsolationLevel('repeatable read')
       .setAccessMode('read only')
       .execute(async (trx) => {
-        // No compiler is started for a query of a second.
-        await sql`select set_config('work_mem', '64MB', true), set_config('jit', 'off', true)`.execute(trx)
+        // No compiler is started for a query of a second, and no workers for rows that one process has to take.
+        await sql`
+          select set_config('work_mem', '64MB', true), set_config('jit', 'off', true),
+            set_config('max_parallel_workers_per_gather', '0', true)`.execute(trx)
         const arrivals = await this.#arrivals.begin(trx)
         const cells = await this.#read(trx, nowMs, arrivals)
         const calmKeys: CalmKey[] = []
@@ -140,46 +142,42 @@ export class ShardUsage {
       return cells
     }
     const places = placesOf(news, { recentMs: recentFromMs(nowMs), atMs })
-    const rollups = await packedRollups(trx, this.#newRows('usage_rollup', BUCKET_MS, { news, places }))
-    const sources = await packedSources(
-      trx,
-      this.#newRows('usage_source', SOURCE_BUCKET_MS, { news, places }),
-    )
     const hourMs = bucketStart(nowMs, HOUR_MS)
-    known.putRollups(rollups, bucketStart(nowMs - RECENT_USAGE_MS), (key, bucketMs, isStrange) => {
+    const takeRollup = known.rollupTaker(bucketStart(nowMs - RECENT_USAGE_MS), (key, bucketMs, isStrange) => {
       this.#unjudged.arrived(key, bucketMs)
       if (isStrange || bucketMs < hourMs) this.#unjudged.strange(key)
     })
-    known.putSources(sources, recentFromMs(nowMs), (key) => {
+    await eachRollup(trx, this.#newRows('usage_rollup', BUCKET_MS, { news, places }), takeRollup)
+    const takeSource = known.sourceTaker(recentFromMs(nowMs), (key) => {
       this.#unjudged.strange(key)
     })
+    await eachSource(trx, this.#newRows('usage_source', SOURCE_BUCKET_MS, { news, places }), takeSource)
     known.sweep(nowMs, (key) => {
       this.#unjudged.forget(key)
     })
     return known
   }
 
-  /** In slices of time: the rows of a large fleet, packed, would not fit into one text. */
+  /** What is stamped later than now is read once, here, and seen when its time has come. */
   async #readAll(trx: Database, nowMs: number): Promise<RecentCells> {
     const cells = new RecentCells(nowMs)
-    const lastMs = bucketStart(nowMs, SOURCE_BUCKET_MS)
-    for (let fromMs = recentFromMs(nowMs); fromMs <= lastMs; fromMs += SOURCE_BUCKET_MS) {
-      // What is stamped later than now is read once, here, and seen when its time has come.
-      const slice = { fromMs, toMs: fromMs === lastMs ? undefined : fromMs + SOURCE_BUCKET_MS }
-      cells.putRollups(await packedRollups(trx, this.#rows('usage_rollup', slice)), fromMs, () => undefined)
-      cells.putSources(await packedSources(trx, this.#rows('usage_source', slice)), fromMs, () => undefined)
-    }
+    const fromMs = recentFromMs(nowMs)
+    await eachRollup(
+      trx,
+      this.#rows('usage_rollup', fromMs),
+      cells.rollupTaker(fromMs, () => undefined),
+    )
+    await eachSource(
+      trx,
+      this.#rows('usage_source', fromMs),
+      cells.sourceTaker(fromMs, () => undefined),
+    )
     return cells
   }
 
-  #rows(
-    table: string,
-    { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number | undefined },
-  ): RawBuilder<unknown> {
-    const end = toMs === undefined ? sql`` : sql`and bucket < ${new Date(toMs)}`
-    return sql`
-      from ${sql.table(table)}
-      where bucket >= ${new Date(fromMs)} ${end} and ${inShard(this.#shard, sql.ref('key_id'))}`
+  #rows(table: string, fromMs: number): RawBuilder<unknown> {
+    const mine = inShard(this.#shard, sql.ref('key_id'))
+    return sql`from ${sql.table(table)} where bucket >= ${new Date(fromMs)} and ${mine}`
   }
 
   /** Rows of a table with buckets of `bucketMs` that were written since the last look. */
