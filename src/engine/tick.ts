@@ -102,6 +102,7 @@ export async function tick(
   const mayBeCalm = ({ usage: { key } }: Judged): boolean =>
     profiles.has(key.keyId) && !openOf.has(key.keyId) && !standings.has(key.keyId) && !failed.has(key.keyId)
   let calmLeft = Math.max(CALM_AT_ONCE, CALM_SHARE * usages.length)
+  /** Keys with open alerts. What the others were judged by need not be kept. */
   const judged: Judged[] = []
   const findings: TickDecisions['findings'][number][] = []
   for (const usage of usages) {
@@ -110,7 +111,7 @@ export async function tick(
     const prior = priorFor(priors, { teamId: key.teamId, firstSeenMs: profile.firstSeenMs })
     const one = judgedWith(standings.get(key.keyId), { usage, profile, prior, sites: priors.sites, nowMs })
     if (one === undefined) continue
-    judged.push(one)
+    if (openOf.has(key.keyId)) judged.push(one)
     const found = judge(engine, one, onDetectorError)
     // Nearly always nothing is found.
     if (found.length > 0) findings.push(...weighed(engine, { found, judged: one, openOf }))

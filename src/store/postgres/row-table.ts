@@ -87,7 +87,7 @@ export class RowTable {
       grown.set(this.#table.subarray(0, this.#rows * width))
       this.#table = grown
     }
-    this.#table.copyWithin((at + 1) * width, at * width, this.#rows * width)
+    if (at < this.#rows) this.#table.copyWithin((at + 1) * width, at * width, this.#rows * width)
     this.#table.set(row, at * width)
     this.#rows += 1
   }
