@@ -31,7 +31,9 @@ export const retention = z
     events: duration('35d', KEPT).describe(
       'Raw usage events: what `backtest --events db` and the traffic in messages rest on.',
     ),
-    rollups: duration('100d', KEPT).describe('Sums per minute, key, model and country.'),
+    rollups: duration('100d', KEPT).describe(
+      'Sums per key, model and country: by the minute for eight days, by the hour after that.',
+    ),
     rejected: duration('14d', KEPT).describe('Events that were refused, with the reason.'),
     deliveries: duration('35d', KEPT).describe('Messages that have been delivered or have failed for good.'),
   })

@@ -19,7 +19,7 @@ const SETTINGS = {
   rejectedMs: 14 * DAY_MS,
   deliveriesMs: 35 * DAY_MS,
 }
-const NOTHING = { partitions: [], events: 0, rollups: 0, sources: 0, rejected: 0, deliveries: 0 }
+const NOTHING = { partitions: [], events: 0, rollups: 0, folded: 0, sources: 0, rejected: 0, deliveries: 0 }
 let url: string
 let db: Database
 
@@ -62,6 +62,7 @@ test('what is older than its retention goes, what is younger stays, and repeatin
     partitions: ['usage_event_20260127'],
     events: 2,
     rollups: 1,
+    folded: 0,
     sources: 1,
     rejected: 1,
     deliveries: 0,

@@ -7,14 +7,13 @@ import { type Database, prepared } from './database.ts'
 import { EVENT_ARRAYS, EVENT_COLUMNS, eventArrays } from './event-arrays.ts'
 import type { KeyNews } from './key-news.ts'
 import { NOTE_LATE_USAGE } from './late-usage.ts'
+import { ADDED_COUNTERS, COUNTER_NAMES, saturated } from './rollup-counters.ts'
 
 /**
  * How far apart two deliveries of one id may be stamped and still count once. Equal stamps count once at any distance:
  * the primary key says so.
  */
 const RESTAMP_MS = DAY_MS
-/** Counters stop here instead of failing a batch, or counting wrongly in JavaScript. */
-const COUNTER_MAX = String(Number.MAX_SAFE_INTEGER)
 
 /**
  * One statement for the whole batch: raw rows, of those that are really new the rollups and sources, and what is news
@@ -42,8 +41,7 @@ export function isRaceForIds(error: unknown): boolean {
   return 'table' in error && typeof error.table === 'string' && error.table.startsWith('usage_event')
 }
 
-const COUNTERS =
-  'requests, refused, input_tokens, output_tokens, cached_input_tokens, cost_nano_usd, unpriced'
+const COUNTERS = COUNTER_NAMES.join(', ')
 /** Says the same as `totalsOf` in usage/rollup.ts: a refused call is no volume. */
 const COUNTERS_OF_EVENTS = `
     count(*),
@@ -53,19 +51,6 @@ const COUNTERS_OF_EVENTS = `
     ${saturated('sum(cached_input_tokens::float8) filter (where status_code < 400)')},
     ${saturated('sum(cost_nano_usd::float8)')},
     count(*) filter (where status_code < 400 and cost_nano_usd is null)`
-const ADDED_COUNTERS = `
-    requests = r.requests + excluded.requests,
-    refused = r.refused + excluded.refused,
-    input_tokens = least(r.input_tokens + excluded.input_tokens, ${COUNTER_MAX}),
-    output_tokens = least(r.output_tokens + excluded.output_tokens, ${COUNTER_MAX}),
-    cached_input_tokens = least(r.cached_input_tokens + excluded.cached_input_tokens, ${COUNTER_MAX}),
-    cost_nano_usd = least(r.cost_nano_usd + excluded.cost_nano_usd, ${COUNTER_MAX}),
-    unpriced = r.unpriced + excluded.unpriced`
-
-/** Sums of float8 are exact up to COUNTER_MAX, which is where counters stop; sums of bigint are numeric, and slow. */
-function saturated(sum: string): string {
-  return `least(coalesce(${sum}, 0), ${COUNTER_MAX})::bigint`
-}
 
 /** Adds the rows of a CTE `inserted` to the cube. */
 export const ROLL_UP = `

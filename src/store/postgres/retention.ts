@@ -3,6 +3,7 @@ import { DAY_MS } from '../../usage/duration.ts'
 import { bucketStart } from '../../usage/rollup.ts'
 import { withBriefLocks } from './brief-lock.ts'
 import type { Database } from './database.ts'
+import { foldHours } from './fold-hours.ts'
 import { NOTES_KEPT_MS } from './late-usage.ts'
 import { ifUnlocked } from './lock.ts'
 import { DAYS_AHEAD, ensurePartitions, partitionDayMs } from './partitions.ts'
@@ -20,6 +21,8 @@ export interface Cleared {
   /** Events so old that they had no partition. */
   readonly events: number
   readonly rollups: number
+  /** Minutes that are part of their hour now. */
+  readonly folded: number
   readonly sources: number
   readonly rejected: number
   readonly deliveries: number
@@ -34,8 +37,9 @@ const SOURCES_KEPT_MS = 3 * DAY_MS
 const ROWS_PER_ROUND = 20_000
 
 /**
- * Makes the partitions of the days to come and removes what is older than its retention: raw events by whole days, the
- * rest row by row. One replica does it at a time; undefined when another is at it. Safe to repeat and to break off.
+ * Makes the partitions of the days to come, removes what is older than its retention (raw events by whole days, the rest
+ * row by row) and folds the minutes of old hours. One replica does it at a time; undefined when another is at it. Safe to
+ * repeat and to break off.
  */
 export async function runRetention(
   db: Database,
@@ -56,6 +60,7 @@ export async function runRetention(
       sql`usage_rollup`,
       sql<boolean>`bucket < ${before(settings.rollupsMs)}`,
     )
+    const folded = await foldHours(db, nowMs)
     await deleteRows(db, sql`unlearnt_hour`, sql<boolean>`hour < ${before(settings.rollupsMs)}`)
     await deleteRows(
       db,
@@ -82,7 +87,7 @@ export async function runRetention(
       sql<boolean>`state <> 'pending' and settled_at < ${before(settings.deliveriesMs)}
         and exists (select from incident as i where i.id = delivery.incident_id and i.closed_at is not null)`,
     )
-    return { partitions, events, rollups, sources, rejected, deliveries }
+    return { partitions, events, rollups, folded, sources, rejected, deliveries }
   })
 }
 

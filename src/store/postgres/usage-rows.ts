@@ -1,16 +1,9 @@
 import { sql, type RawBuilder } from 'kysely'
 import type { Database } from './database.ts'
+import { COUNTER_NAMES } from './rollup-counters.ts'
 import { eachRow } from './row-stream.ts'
 
-const COUNTERS = [
-  'requests',
-  'refused',
-  'input_tokens',
-  'output_tokens',
-  'cached_input_tokens',
-  'cost_nano_usd',
-  'unpriced',
-].map((name) => sql.ref(name))
+const COUNTERS = COUNTER_NAMES.map((name) => sql.ref(name))
 
 /** A row of `usage_rollup`. `numbers` are its bucket and its seven counters, in an array that the next row uses again. */
 export type OnRollup = (
