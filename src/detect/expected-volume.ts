@@ -1,3 +1,4 @@
+import { keptWith } from './kept-with.ts'
 import { HOUR_MS } from '../usage/duration.ts'
 import { HOURS_OF_WEEK, hourOfWeek } from '../usage/hour-of-week.ts'
 import { bucketStart } from '../usage/rollup.ts'
@@ -126,7 +127,7 @@ interface Rates {
 }
 
 /** Remembered per habit: it changes once an hour, and every tick asks for the same two or three slots. */
-const rates = new WeakMap<WeekHabit, Rates>()
+const rates = keptWith<WeekHabit, Rates>()
 
 function ratesOf(week: WeekHabit): Rates {
   const known = rates.get(week)

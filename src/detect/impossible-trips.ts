@@ -1,3 +1,4 @@
+import { keptWith } from './kept-with.ts'
 import { DAY_MS, HOUR_MS } from '../usage/duration.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import { digestOf } from '../usage/usage-digest.ts'
@@ -134,7 +135,7 @@ function isAnyStrange({ sources }: Profile, usage: KeyUsage, nowMs: number): boo
 }
 
 /** The list of addresses that were all the key's own, when it was last asked about. */
-const allOwn = new WeakMap<
+const allOwn = keptWith<
   Profile['sources'],
   { readonly addresses: readonly string[]; readonly nowMs: number }
 >()

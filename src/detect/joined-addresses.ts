@@ -1,3 +1,4 @@
+import { keptWith } from './kept-with.ts'
 import { DAY_MS, MINUTE_MS } from '../usage/duration.ts'
 import { RECENT_USAGE_MS, type KeyUsage } from '../usage/key-usage.ts'
 import { digestOf } from '../usage/usage-digest.ts'
@@ -116,7 +117,7 @@ function isAnyNew(
 }
 
 /** The list of addresses of which none was new, when it was last asked about. */
-const noneNew = new WeakMap<SourceHabit, { readonly addresses: readonly string[]; readonly fromMs: number }>()
+const noneNew = keptWith<SourceHabit, { readonly addresses: readonly string[]; readonly fromMs: number }>()
 
 interface Use {
   readonly address: string

@@ -1,3 +1,4 @@
+import { keptWith } from './kept-with.ts'
 import type { UsageDigest } from '../usage/usage-digest.ts'
 import { distanceKm, isSamePlace, pairOf, type KnownPair, type PlaceHabit } from './places.ts'
 
@@ -36,7 +37,7 @@ export function isKnownTravel(
 }
 
 /** Remembered per habit: it changes once an hour at the most. */
-const travels = new WeakMap<PlaceHabit, Travel>()
+const travels = keptWith<PlaceHabit, Travel>()
 
 function travelOf(habit: PlaceHabit): Travel {
   const known = travels.get(habit)

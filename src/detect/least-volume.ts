@@ -1,3 +1,4 @@
+import { keptWith } from './kept-with.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
 import { sumWithin } from '../usage/key-usage.ts'
 import { bucketStart, type UsageTotals } from '../usage/rollup.ts'
@@ -69,7 +70,7 @@ interface LeastAmounts extends Amounts {
 }
 
 /** Remembered per profile: which changes once an hour, while ticks ask for two windows every few seconds. */
-const leasts = new WeakMap<Profile, readonly LeastAmounts[]>()
+const leasts = keptWith<Profile, readonly LeastAmounts[]>()
 const LEASTS_KEPT = 12
 /** Sums in another order differ in their last digits. */
 const ROUNDING = 1 - 1e-9

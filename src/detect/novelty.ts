@@ -1,3 +1,4 @@
+import { keptWith } from './kept-with.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
 import { rollupsWithin, type KeyUsage } from '../usage/key-usage.ts'
 import { bucketStart, type Rollup } from '../usage/rollup.ts'
@@ -62,7 +63,7 @@ export function areSettled(values: readonly string[], known: readonly KnownValue
   settledValues.set(known, values)
   return true
 }
-const settledValues = new WeakMap<readonly KnownValue[], readonly string[]>()
+const settledValues = keptWith<readonly KnownValue[], readonly string[]>()
 
 export interface NewsQuestion {
   readonly known: readonly KnownValue[]

@@ -1,3 +1,4 @@
+import { keptWith } from './kept-with.ts'
 import { HOURS_OF_WEEK } from '../usage/hour-of-week.ts'
 import { PRESENCE_DECAY_PER_WEEK, type WeekHabit } from './profile.ts'
 
@@ -27,7 +28,7 @@ const SATURDAY = 5
 /** People sleep. What is used for so many hours a day is a service, and a service can be moved within a minute. */
 export const SERVICE_HOURS = 20
 
-const presences = new WeakMap<WeekHabit, Presence>()
+const presences = keptWith<WeekHabit, Presence>()
 
 /** Smoothed presence by hour of the week. Remembered per habit: it changes once an hour. */
 export function presenceOf(week: WeekHabit): Presence {

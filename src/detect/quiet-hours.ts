@@ -1,3 +1,4 @@
+import { keptWith } from './kept-with.ts'
 import { HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
 import { HOURS_OF_WEEK, hourOfWeek } from '../usage/hour-of-week.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
@@ -51,7 +52,7 @@ function isEachJudged(timeZone: string, nowMs: number, holds: (slot: number) => 
 }
 
 /** By hour of the week; remembered per habit, which changes once an hour. */
-const busyHours = new WeakMap<Profile['week'], Map<number, boolean>>()
+const busyHours = keptWith<Profile['week'], Map<number, boolean>>()
 
 function isBusyHour(week: Profile['week'], slot: number): boolean {
   let known = busyHours.get(week)

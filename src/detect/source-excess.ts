@@ -1,3 +1,4 @@
+import { keptWith } from './kept-with.ts'
 import { DAY_MS, HOUR_MS } from '../usage/duration.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import { spreadOf } from './expected-volume.ts'
@@ -64,7 +65,7 @@ function isSame(a: SourceThresholds, b: SourceThresholds): boolean {
 }
 
 /** Remembered per habit: it changes once an hour. */
-const excesses = new WeakMap<
+const excesses = keptWith<
   Profile['sources'],
   readonly { readonly thresholds: SourceThresholds; readonly excess: SourceExcess | undefined }[]
 >()

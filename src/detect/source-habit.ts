@@ -1,3 +1,4 @@
+import { keptWith, type KeptWith } from './kept-with.ts'
 import { DAY_MS, HOUR_MS } from '../usage/duration.ts'
 import type { SourceUsage } from '../usage/source.ts'
 import { sixDigits } from './six-digits.ts'
@@ -68,7 +69,7 @@ export function newAddressRate(
   return (met + 0.5) / (Math.max(0, toMs - fromMs) / DAY_MS + 5)
 }
 
-const firstUses = new WeakMap<SourceHabit, ReadonlyMap<string, number>>()
+const firstUses = keptWith<SourceHabit, ReadonlyMap<string, number>>()
 
 /** An address that used the key within so short a time, once, tried it: that it did is no reason to take it for the key's own. */
 const ONE_OCCASION_MS = HOUR_MS
@@ -88,7 +89,7 @@ export function firstUsesOf(habit: SourceHabit): ReadonlyMap<string, number> {
   return remembered(firstUses, habit, ({ firstMs, lastMs }) => lastMs - firstMs >= ONE_OCCASION_MS)
 }
 
-const everyFirstUse = new WeakMap<SourceHabit, ReadonlyMap<string, number>>()
+const everyFirstUse = keptWith<SourceHabit, ReadonlyMap<string, number>>()
 
 /** When each address first used the key, those of one occasion too. Remembered as `firstUsesOf` is. */
 export function everyFirstUseOf(habit: SourceHabit): ReadonlyMap<string, number> {
@@ -96,7 +97,7 @@ export function everyFirstUseOf(habit: SourceHabit): ReadonlyMap<string, number>
 }
 
 function remembered(
-  uses: WeakMap<SourceHabit, ReadonlyMap<string, number>>,
+  uses: KeptWith<SourceHabit, ReadonlyMap<string, number>>,
   habit: SourceHabit,
   isWanted: (entry: KnownAddress) => boolean,
 ): ReadonlyMap<string, number> {

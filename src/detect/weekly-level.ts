@@ -1,3 +1,4 @@
+import { keptWith } from './kept-with.ts'
 import { DAY_MS, WEEK_MS } from '../usage/duration.ts'
 import { bucketStart } from '../usage/rollup.ts'
 import { entryAt, spanCount } from './ledger-spans.ts'
@@ -31,7 +32,7 @@ export function weeklyLevel(profile: Profile, metric: LevelMetric, nowMs: number
 }
 
 /** Remembered per profile and day: every tick asks. */
-const levels = new WeakMap<Profile, Levels>()
+const levels = keptWith<Profile, Levels>()
 type Levels = { readonly todayMs: number } & Readonly<Record<LevelMetric, WeeklyLevel>>
 
 function computeLevels({ ledger, firstSeenMs }: Profile, todayMs: number): Levels {
@@ -87,7 +88,7 @@ export function driftOf(level: WeeklyLevel): Drift | undefined {
 }
 
 /** Remembered per level: every tick asks. */
-const drifts = new WeakMap<WeeklyLevel, { readonly drift: Drift | undefined }>()
+const drifts = keptWith<WeeklyLevel, { readonly drift: Drift | undefined }>()
 
 function computeDrift({ last, before }: WeeklyLevel): Drift | undefined {
   if (before.length < WEEKS_MIN || before.some((sum) => sum <= 0) || last <= 0) return undefined
