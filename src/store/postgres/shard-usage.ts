@@ -158,26 +158,28 @@ export class ShardUsage {
     return known
   }
 
-  /** What is stamped later than now is read once, here, and seen when its time has come. */
+  /** In slices of time: no statement takes longer than the database allows, however large the fleet. */
   async #readAll(trx: Database, nowMs: number): Promise<RecentCells> {
     const cells = new RecentCells(nowMs)
-    const fromMs = recentFromMs(nowMs)
-    await eachRollup(
-      trx,
-      this.#rows('usage_rollup', fromMs),
-      cells.rollupTaker(fromMs, () => undefined),
-    )
-    await eachSource(
-      trx,
-      this.#rows('usage_source', fromMs),
-      cells.sourceTaker(fromMs, () => undefined),
-    )
+    const nothing = (): void => undefined
+    const lastMs = bucketStart(nowMs, SOURCE_BUCKET_MS)
+    for (let fromMs = recentFromMs(nowMs); fromMs <= lastMs; fromMs += SOURCE_BUCKET_MS) {
+      // What is stamped later than now is read once, here, and seen when its time has come.
+      const slice = { fromMs, toMs: fromMs === lastMs ? undefined : fromMs + SOURCE_BUCKET_MS }
+      await eachRollup(trx, this.#rows('usage_rollup', slice), cells.rollupTaker(fromMs, nothing))
+      await eachSource(trx, this.#rows('usage_source', slice), cells.sourceTaker(fromMs, nothing))
+    }
     return cells
   }
 
-  #rows(table: string, fromMs: number): RawBuilder<unknown> {
-    const mine = inShard(this.#shard, sql.ref('key_id'))
-    return sql`from ${sql.table(table)} where bucket >= ${new Date(fromMs)} and ${mine}`
+  #rows(
+    table: string,
+    { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number | undefined },
+  ): RawBuilder<unknown> {
+    const end = toMs === undefined ? sql`` : sql`and bucket < ${new Date(toMs)}`
+    return sql`
+      from ${sql.table(table)}
+      where bucket >= ${new Date(fromMs)} ${end} and ${inShard(this.#shard, sql.ref('key_id'))}`
   }
 
   /** Rows of a table with buckets of `bucketMs` that were written since the last look. */

@@ -1,4 +1,4 @@
-import { sql, type Selectable } from 'kysely'
+import { sql, type RawBuilder, type Selectable } from 'kysely'
 import { LIMIT_DETECTORS } from '../../detect/finding.ts'
 import { HOUR_MS } from '../../usage/duration.ts'
 import type { Rollup } from '../../usage/rollup.ts'
@@ -19,18 +19,24 @@ export async function unlearntHours(
   settleMs: number,
   ...[shard, { beforeMs, limit }]: Parameters<EngineStore['unlearntHours']>
 ): Promise<KeyHour[]> {
+  const isClosed = sql`u.hour <= ${new Date(beforeMs - HOUR_MS)} and ${inShard(shard, sql.ref('u.key_id'))}`
+  const isSettled = sql`u.arrived_at <= clock_timestamp() - ${settleMs} * interval '1 millisecond'`
   const { rows } = await sql<HourRow>`
-    with listed as (
-      select
-        u.hour,
-        u.key_id,
-        -- A key learns in order: an hour waits for the earlier ones of its key.
-        max(u.arrived_at) over (partition by u.key_id order by u.hour) as arrived_at
+    with unsettled as materialized (
+      select u.hour, u.key_id from unlearnt_hour as u where ${isClosed} and not (${isSettled})
+    ),
+    -- In the order of the list, so that no more of it is looked at than is asked for.
+    listed as materialized (
+      select u.hour, u.key_id
       from unlearnt_hour as u
-      left join profile as p on p.key_id = u.key_id
-      where u.hour <= ${new Date(beforeMs - HOUR_MS)}
-        and ${inShard(shard, sql.ref('u.key_id'))}
-        and (p.learned_until is null or p.learned_until <= u.hour)
+      where ${isClosed} and ${isSettled} and ${isUnlearnt(sql`u`)}
+        -- A key learns in order: an hour waits for the earlier ones of its key.
+        and not exists (
+          select from unsettled as e
+          where e.key_id = u.key_id and e.hour < u.hour and ${isUnlearnt(sql`e`)}
+        )
+      order by u.hour, u.key_id
+      limit ${limit}
     )
     select
       u.hour,
@@ -52,9 +58,7 @@ export async function unlearntHours(
       ) is true as frozen
     from listed as u
     left join api_key as k on k.key_id = u.key_id
-    where u.arrived_at <= clock_timestamp() - ${settleMs} * interval '1 millisecond'
-    order by u.hour, u.key_id
-    limit ${limit}`.execute(db)
+    order by u.hour, u.key_id`.execute(db)
   if (rows.length === 0) return []
   const [usage, sources] = await Promise.all([usageOf(db, rows), sourcesOfHours(db, rows)])
   return rows.map((row, index) => ({
@@ -67,6 +71,12 @@ export async function unlearntHours(
     suspect: row.suspect,
     ...(row.frozen ? { frozen: true } : {}),
   }))
+}
+
+/** SQL: the profile of the key has not learnt past the hour. One look-up for each: the planner would go through all profiles. */
+function isUnlearnt(listed: RawBuilder<unknown>): RawBuilder<boolean> {
+  return sql<boolean>`
+    coalesce((select p.learned_until from profile as p where p.key_id = ${listed}.key_id), '-infinity') <= ${listed}.hour`
 }
 
 interface HourRow {
