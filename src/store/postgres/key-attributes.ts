@@ -24,10 +24,13 @@ export async function readAttributes(
   const byId = new Map(keys.map((key) => [key.keyId, key]))
   const versions = keys.map(({ version }) => version ?? null)
   const { rows } = await sql<Row>`
-    select a.key_id, a.team_id, a.environment, a.xmin::text as version
+    select a.key_id, a.team_id, a.environment, a.version::text
     from unnest(${[...byId.keys()]}::text[], ${versions}::xid[]) as known (key_id, version)
-    join api_key as a on a.key_id = known.key_id
-    where a.xmin is distinct from known.version`.execute(db)
+    cross join lateral (
+      select key_id, team_id, environment, xmin as version from api_key where key_id = known.key_id
+      offset 0 -- keeps the planner from going through all keys for a thousand of them
+    ) as a
+    where a.version is distinct from known.version`.execute(db)
   for (const row of rows) {
     const key = byId.get(row.key_id)
     if (key === undefined) continue
