@@ -6,8 +6,8 @@ import { storedProfile, type Profile, type StoredProfile } from '../../detect/pr
 import { HOUR_MS, MINUTE_MS } from '../../usage/duration.ts'
 import type { Database } from './database.ts'
 
-/** A profile as it is used. */
-const PROFILE_BYTES = 20 * 1024
+/** A profile as it is used, with what detectors derive from it. */
+const PROFILE_BYTES = 16 * 1024
 /** Profiles that are kept as they are used: in half of what the heap may grow to, and in a small one as many as this. */
 const PROFILES_KEPT = Math.max(12_000, Math.floor(getHeapStatistics().heap_size_limit / 2 / PROFILE_BYTES))
 /** One that nobody asked for in so long makes room for another. */
