@@ -1,7 +1,7 @@
-import { keptWith } from './kept-with.ts'
 import { HOUR_MS } from '../usage/duration.ts'
 import { HOURS_OF_WEEK, hourOfWeek } from '../usage/hour-of-week.ts'
 import { bucketStart } from '../usage/rollup.ts'
+import { keptWith } from './kept-with.ts'
 import { RATE_DECAY_PER_WEEK, type PerRequest, type Profile, type WeekHabit } from './profile.ts'
 
 /** What is usual in a window: a negative binomial of this mean and size (variance mean + mean^2 / size). */

@@ -1,7 +1,7 @@
-import { keptWith } from './kept-with.ts'
 import { DAY_MS, HOUR_MS } from '../usage/duration.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
 import { digestOf } from '../usage/usage-digest.ts'
+import { keptWith } from './kept-with.ts'
 import { isKnownTravel, type FarPair } from './known-travel.ts'
 import {
   AIRLINER_KMH,

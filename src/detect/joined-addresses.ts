@@ -1,7 +1,7 @@
-import { keptWith } from './kept-with.ts'
 import { DAY_MS, MINUTE_MS } from '../usage/duration.ts'
 import { RECENT_USAGE_MS, type KeyUsage } from '../usage/key-usage.ts'
 import { digestOf } from '../usage/usage-digest.ts'
+import { keptWith } from './kept-with.ts'
 import { presenceOf, SERVICE_HOURS } from './presence.ts'
 import type { Profile } from './profile.ts'
 import {

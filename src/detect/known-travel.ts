@@ -1,5 +1,5 @@
-import { keptWith } from './kept-with.ts'
 import type { UsageDigest } from '../usage/usage-digest.ts'
+import { keptWith } from './kept-with.ts'
 import { distanceKm, isSamePlace, pairOf, type KnownPair, type PlaceHabit } from './places.ts'
 
 /** Two known places, and what is known of their use together. */

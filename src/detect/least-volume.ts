@@ -1,7 +1,7 @@
-import { keptWith } from './kept-with.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
 import { sumWithin } from '../usage/key-usage.ts'
 import { bucketStart, type UsageTotals } from '../usage/rollup.ts'
+import { keptWith } from './kept-with.ts'
 import type { Calm } from './calm.ts'
 import { expectedVolume, requestScale } from './expected-volume.ts'
 import { SHORT_WINDOWS_MS } from './long-window.ts'

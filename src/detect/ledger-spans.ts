@@ -10,6 +10,7 @@ export type Spans = readonly number[]
 
 const WIDTH = 4
 
+/** How many spans there are. */
 export function spanCount(spans: Spans): number {
   return spans.length / WIDTH
 }
@@ -53,6 +54,7 @@ export function spansWithLast(spans: Spans, entry: LedgerEntry): Spans {
 /** As an earlier keyhound stored them: an array for each entry. */
 export type StoredSpans = Spans | readonly LedgerEntry[]
 
+/** The spans, however they were stored. */
 export function asSpans(stored: StoredSpans): Spans {
   return isFlat(stored) ? stored : stored.flat()
 }

@@ -1,8 +1,8 @@
-import { keptWith } from './kept-with.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
 import { rollupsWithin, type KeyUsage } from '../usage/key-usage.ts'
 import { bucketStart, type Rollup } from '../usage/rollup.ts'
 import { digestOf, type UsageDigest } from '../usage/usage-digest.ts'
+import { keptWith } from './kept-with.ts'
 import { countByValue, isFirstUse } from './known-values.ts'
 import type { KnownValue, Profile } from './profile.ts'
 

@@ -1,5 +1,5 @@
-import { keptWith } from './kept-with.ts'
 import { HOURS_OF_WEEK } from '../usage/hour-of-week.ts'
+import { keptWith } from './kept-with.ts'
 import { PRESENCE_DECAY_PER_WEEK, type WeekHabit } from './profile.ts'
 
 /** When in the week a key is in use. */

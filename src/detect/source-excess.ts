@@ -1,6 +1,6 @@
-import { keptWith } from './kept-with.ts'
 import { DAY_MS, HOUR_MS } from '../usage/duration.ts'
 import type { KeyUsage } from '../usage/key-usage.ts'
+import { keptWith } from './kept-with.ts'
 import { spreadOf } from './expected-volume.ts'
 import type { Profile } from './profile.ts'
 import { ADDRESSES_MAX, fadedSum, isOwnAddress, SOURCE_SPANS_MS, type KnownAddress } from './source-habit.ts'

@@ -1,6 +1,6 @@
-import { keptWith, type KeptWith } from './kept-with.ts'
 import { DAY_MS, HOUR_MS } from '../usage/duration.ts'
 import type { SourceUsage } from '../usage/source.ts'
+import { keptWith, type KeptWith } from './kept-with.ts'
 import { sixDigits } from './six-digits.ts'
 
 /** Which addresses use a key, and how much of its work each does. */

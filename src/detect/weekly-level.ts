@@ -1,6 +1,6 @@
-import { keptWith } from './kept-with.ts'
 import { DAY_MS, WEEK_MS } from '../usage/duration.ts'
 import { bucketStart } from '../usage/rollup.ts'
+import { keptWith } from './kept-with.ts'
 import { entryAt, spanCount } from './ledger-spans.ts'
 import type { Profile } from './profile.ts'
 
