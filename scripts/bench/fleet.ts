@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { learnHour } from '../../src/detect/learn-hour.ts'
 import { emptyProfile, LEARN_DELAY_MS, type Profile } from '../../src/detect/profile.ts'
 import type { Database } from '../../src/store/postgres/database.ts'
+import { COUNTER_NAMES } from '../../src/store/postgres/rollup-counters.ts'
 import { DAY_MS, HOUR_MS } from '../../src/usage/duration.ts'
 import { bucketStart, NO_USAGE, type UsageTotals } from '../../src/usage/rollup.ts'
 
@@ -9,8 +10,7 @@ const LEARNT_DAYS = 28
 const MODELS = ['gpt-4o', 'claude-sonnet-4-5'] as const
 /** Of rows that are written in one statement, which must not take a minute. */
 const KEYS_PER_STATEMENT = 10_000
-const COUNTERS =
-  'requests, refused, input_tokens, output_tokens, cached_input_tokens, cost_nano_usd, unpriced'
+const COUNTERS = COUNTER_NAMES.join(', ')
 /** As the counters of three requests: 800 tokens in and 300 out each. */
 const THREE_REQUESTS = '3, 0, 2400, 900, 0, 15000000, 0'
 const ONE_REQUEST = '1, 0, 800, 300, 0, 5000000, 0'
@@ -75,9 +75,7 @@ export async function useKeys(
   const now = new Date(nowMs)
   const keys = sql`generate_series(${1 + (part % parts)}::int, ${active}::int, ${parts}::int) as n`
   const added = sql.raw(
-    COUNTERS.split(', ')
-      .map((counter) => `${counter} = r.${counter} + excluded.${counter}`)
-      .join(', '),
+    COUNTER_NAMES.map((counter) => `${counter} = r.${counter} + excluded.${counter}`).join(', '),
   )
   await sql`
     insert into usage_rollup as r (bucket, key_id, model, country, ${sql.raw(COUNTERS)})

@@ -3,7 +3,9 @@ import { DAY_MS, HOUR_MS } from '../../usage/duration.ts'
 import { bucketStart } from '../../usage/rollup.ts'
 import { withBriefLocks } from './brief-lock.ts'
 import type { Database } from './database.ts'
+import { inRounds, ROWS_PER_ROUND } from './in-rounds.ts'
 import { ADDED_COUNTERS, COUNTER_NAMES, saturated } from './rollup-counters.ts'
+import { isListed } from './unlearnt-hours.ts'
 
 /**
  * Rollups are kept by the minute for so long: ticks look back hours, late hours are judged for a day, and what is usual of
@@ -12,8 +14,6 @@ import { ADDED_COUNTERS, COUNTER_NAMES, saturated } from './rollup-counters.ts'
 export const MINUTES_KEPT_MS = 8 * DAY_MS
 const COUNTERS = sql.raw(COUNTER_NAMES.join(', '))
 const SUMS = sql.raw(COUNTER_NAMES.map((name) => saturated(`sum(${name}::float8)`)).join(', '))
-/** Folded at a time, so that no transaction is long. */
-const ROWS_PER_ROUND = 20_000
 /** An hour becomes old enough every hour; after an upgrade or an import there may be thousands, which are caught up with. */
 const HOURS_PER_RUN = 48
 
@@ -25,13 +25,8 @@ const HOURS_PER_RUN = 48
  */
 export async function foldHours(db: Database, nowMs: number): Promise<number> {
   let folded = 0
-  for (const hour of await unfoldedHours(db, bucketStart(nowMs - MINUTES_KEPT_MS, HOUR_MS))) {
-    for (;;) {
-      const rows = await foldSome(db, hour)
-      folded += rows
-      if (rows < ROWS_PER_ROUND) break
-    }
-  }
+  for (const hour of await unfoldedHours(db, bucketStart(nowMs - MINUTES_KEPT_MS, HOUR_MS)))
+    folded += await inRounds(() => foldSome(db, hour))
   return folded
 }
 
@@ -47,7 +42,7 @@ async function unfoldedHours(db: Database, beforeMs: number): Promise<Date[]> {
     where exists (
       select from usage_rollup as r
       where r.bucket > hour and r.bucket < hour + interval '1 hour'
-        and not exists (select from unlearnt_hour as u where u.hour = hour.hour and u.key_id = r.key_id)
+        and not ${isListed({ hour: sql`hour.hour`, keyId: sql`r.key_id` })}
     )
     order by hour
     limit ${HOURS_PER_RUN}`.execute(db)
@@ -68,7 +63,7 @@ async function foldSome(db: Database, hour: Date): Promise<number> {
           select r.ctid
           from usage_rollup as r
           where r.bucket > ${hour} and r.bucket < ${hour}::timestamptz + interval '1 hour'
-            and not exists (select from unlearnt_hour as u where u.hour = ${hour} and u.key_id = r.key_id)
+            and not ${isListed({ hour: sql`${hour}::timestamptz`, keyId: sql`r.key_id` })}
           limit ${sql.lit(ROWS_PER_ROUND)}
         ))
         returning key_id, model, country, ${COUNTERS}

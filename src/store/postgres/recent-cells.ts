@@ -58,15 +58,14 @@ export class RecentCells {
   /** Takes a source in, and tells when its address or place is new since `fromMs`. */
   sourceTaker(fromMs: number, onStrange: (key: CachedKey) => void): OnSource {
     const row = new Float64Array(SOURCE.width)
-    return ({ keyId, address, country, ...place }, numbers) => {
+    return ({ keyId, address, country, latitude, longitude }, numbers) => {
       // As `coordinatesOf` reads them: 0, 0 is nowhere as well.
-      const isKnown =
-        place.latitude !== null && place.longitude !== null && (place.latitude !== 0 || place.longitude !== 0)
+      const isKnown = latitude !== null && longitude !== null && (latitude !== 0 || longitude !== 0)
       row[SOURCE.bucketMs] = numbers[0] ?? Number.NaN
       row[SOURCE.address] = this.#texts.numberOf(address)
       row[SOURCE.country] = this.#texts.numberOf(country ?? '')
-      row[SOURCE.latitude] = isKnown ? (place.latitude ?? Number.NaN) : Number.NaN
-      row[SOURCE.longitude] = isKnown ? (place.longitude ?? Number.NaN) : Number.NaN
+      row[SOURCE.latitude] = isKnown ? latitude : Number.NaN
+      row[SOURCE.longitude] = isKnown ? longitude : Number.NaN
       for (let number = 1; number < numbers.length; number += 1)
         row[SOURCE.firstMs - 1 + number] = numbers[number] ?? Number.NaN
       const key = this.#keyOf(keyId)

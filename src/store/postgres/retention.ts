@@ -4,9 +4,11 @@ import { bucketStart } from '../../usage/rollup.ts'
 import { withBriefLocks } from './brief-lock.ts'
 import type { Database } from './database.ts'
 import { foldHours } from './fold-hours.ts'
+import { inRounds, ROWS_PER_ROUND } from './in-rounds.ts'
 import { NOTES_KEPT_MS } from './late-usage.ts'
 import { ifUnlocked } from './lock.ts'
 import { DAYS_AHEAD, ensurePartitions, partitionDayMs } from './partitions.ts'
+import { isListed } from './unlearnt-hours.ts'
 
 export interface RetentionSettings {
   readonly eventsMs: number
@@ -33,8 +35,6 @@ export interface Cleared {
  * a weekend. Hours that are yet to be learnt, of an import or after an outage, stay until they are.
  */
 const SOURCES_KEPT_MS = 3 * DAY_MS
-/** Deleted at a time, so that no transaction is long. */
-const ROWS_PER_ROUND = 20_000
 
 /**
  * Makes the partitions of the days to come, removes what is older than its retention (raw events by whole days, the rest
@@ -71,10 +71,7 @@ export async function runRetention(
       db,
       sql`usage_source`,
       sql<boolean>`bucket < ${before(SOURCES_KEPT_MS)}
-        and not exists (
-          select from unlearnt_hour as u
-          where u.hour = date_trunc('hour', usage_source.bucket, 'UTC') and u.key_id = usage_source.key_id
-        )`,
+        and not ${isListed({ hour: sql`date_trunc('hour', usage_source.bucket, 'UTC')`, keyId: sql`usage_source.key_id` })}`,
     )
     const rejected = await deleteRows(
       db,
@@ -119,15 +116,12 @@ async function deleteRows(
   table: RawBuilder<unknown>,
   condition: RawBuilder<boolean>,
 ): Promise<number> {
-  let deleted = 0
-  for (;;) {
+  return inRounds(async () => {
     const result = await sql`
       delete from ${table}
       where ctid = any(array(select ctid from ${table} where ${condition} limit ${sql.lit(ROWS_PER_ROUND)}))`.execute(
       db,
     )
-    const rows = Number(result.numAffectedRows ?? 0n)
-    deleted += rows
-    if (rows < ROWS_PER_ROUND) return deleted
-  }
+    return Number(result.numAffectedRows ?? 0n)
+  })
 }

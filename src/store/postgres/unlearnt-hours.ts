@@ -73,6 +73,17 @@ export async function unlearntHours(
   }))
 }
 
+/** SQL: the hour of the key is on the list of hours to learn. */
+export function isListed({
+  hour,
+  keyId,
+}: {
+  readonly hour: RawBuilder<unknown>
+  readonly keyId: RawBuilder<unknown>
+}): RawBuilder<boolean> {
+  return sql<boolean>`exists (select from unlearnt_hour as u where u.hour = ${hour} and u.key_id = ${keyId})`
+}
+
 /** SQL: the profile of the key has not learnt past the hour. One look-up for each: the planner would go through all profiles. */
 function isUnlearnt(listed: RawBuilder<unknown>): RawBuilder<boolean> {
   return sql<boolean>`
