@@ -1,11 +1,8 @@
 #!/usr/bin/env node
 // Plain CommonJS on purpose: it must run on any Node, to find a Node >= 24 before any of our code is loaded.
 'use strict'
-const { createHash } = require('node:crypto')
 const { existsSync, readFileSync, statSync } = require('node:fs')
 const { join } = require('node:path')
-const { spawn } = require('node:child_process')
-const { constants } = require('node:os')
 const { pathToFileURL } = require('node:url')
 
 const WANTED = 24
@@ -30,6 +27,8 @@ if (Number(process.versions.node.split('.')[0]) >= WANTED) {
     process.exitCode = 1
   })
 } else {
+  const { spawn } = require('node:child_process')
+  const { constants } = require('node:os')
   const node = packagedNode()
   if (node === undefined) {
     console.error(
@@ -95,11 +94,17 @@ function isFresh(list) {
       const file = join(root, path)
       const found = statSync(file)
       if (found.size !== size) return false
-      return found.mtimeMs === mtimeMs || createHash('sha256').update(readFileSync(file)).digest('hex') === sha256
+      return found.mtimeMs === mtimeMs || hashOf(file) === sha256
     })
   } catch {
     return false // there is no bundle, or a file of it is gone
   }
+}
+
+/** node:crypto takes a fiftieth of a second to load, and is not needed where no time differs. */
+function hashOf(file) {
+  const { createHash } = require('node:crypto')
+  return createHash('sha256').update(readFileSync(file)).digest('hex')
 }
 
 /** The path of the Node binary that the optional platform package brought, or undefined. */

@@ -1,4 +1,5 @@
 import type { Evidence, JsonValue } from '../detect/finding.ts'
+import { lazy } from '../lazy.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../usage/duration.ts'
 import { NANO_USD_PER_USD } from '../usage/event.ts'
 import type { Share } from './notification.ts'
@@ -8,14 +9,11 @@ const MAX_VALUE = 150
 const MAX_ITEMS = 8
 const UNKNOWN = 'unknown'
 
-const numbers = new Intl.NumberFormat('en-US', { maximumFractionDigits: 2 })
-const dollars = new Intl.NumberFormat('en-US', { style: 'currency', currency: 'USD' })
-const fractionsOfACent = new Intl.NumberFormat('en-US', {
-  style: 'currency',
-  currency: 'USD',
-  maximumFractionDigits: 6,
-})
-const regions = new Intl.DisplayNames('en', { type: 'region' })
+const numbers = lazy(() => new Intl.NumberFormat('en-US', { maximumFractionDigits: 2 }))
+const DOLLARS = { style: 'currency', currency: 'USD' } as const
+const dollars = lazy(() => new Intl.NumberFormat('en-US', DOLLARS))
+const fractionsOfACent = lazy(() => new Intl.NumberFormat('en-US', { ...DOLLARS, maximumFractionDigits: 6 }))
+const regions = lazy(() => new Intl.DisplayNames('en', { type: 'region' }))
 
 /** `$184.20`; amounts below a cent keep six digits, so that they do not read as nothing. */
 export function money(nanoUsd: number): string {
@@ -23,13 +21,13 @@ export function money(nanoUsd: number): string {
 }
 
 export function count(value: number): string {
-  return numbers.format(value)
+  return numbers().format(value)
 }
 
 /** `Romania (RO)`; what is not a country code stays as it is. */
 export function countryName(code: string): string {
   if (!/^[A-Z]{2}$/.test(code)) return plainText(code, MAX_VALUE)
-  const name = regions.of(code)
+  const name = regions().of(code)
   return name === undefined || name === code ? code : `${name} (${code})`
 }
 
@@ -113,5 +111,5 @@ function isList(
 }
 
 function usd(value: number): string {
-  return (value > 0 && value < 0.01 ? fractionsOfACent : dollars).format(value)
+  return (value > 0 && value < 0.01 ? fractionsOfACent() : dollars()).format(value)
 }

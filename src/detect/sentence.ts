@@ -1,3 +1,4 @@
+import { lazy } from '../lazy.ts'
 import { NANO_USD_PER_USD } from '../usage/event.ts'
 
 /** `1 request`, `352 requests`. */
@@ -27,9 +28,11 @@ export function dollars(nanoUsd: number): string {
   const usd = nanoUsd / NANO_USD_PER_USD
   if (usd === 0) return '$0'
   if (usd < 0.1) return `$${usd.toPrecision(2)}`
-  return `$${CENTS.format(usd)}`
+  return `$${cents().format(usd)}`
 }
-const CENTS = new Intl.NumberFormat('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 })
+const cents = lazy(
+  () => new Intl.NumberFormat('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 }),
+)
 
 /** `5 minutes`, `1 hour`, `90 minutes`, `31 days`: whole units in words. */
 export function durationInWords(ms: number): string {

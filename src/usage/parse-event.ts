@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { _, Ajv, type Code, type ErrorObject, type KeywordCxt, type Name } from 'ajv'
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
+import { lazy } from '../lazy.ts'
 import { NANO_USD_PER_USD, type UsageEvent } from './event.ts'
 import { EVENT_BYTES_MAX, usageEventSchema, type WireEvent } from './event-schema.ts'
 import { looksLikeSecret } from './secret-key-id.ts'
@@ -13,8 +14,10 @@ export type ParsedEvent =
 
 // zod describes, ajv runs: measured, a compiled schema costs a fifth of zod's time per event.
 // That the schema is one is tested: to check it here would take a tenth of a second of every start.
-const isWireEvent = withQuickLengths(new Ajv({ validateSchema: false })).compile<WireEvent>(
-  z.toJSONSchema(usageEventSchema, { io: 'input', target: 'draft-7' }),
+const wireEventCheck = lazy(() =>
+  withQuickLengths(new Ajv({ validateSchema: false })).compile<WireEvent>(
+    z.toJSONSchema(usageEventSchema, { io: 'input', target: 'draft-7' }),
+  ),
 )
 
 /** Code points are counted only where UTF-16 units do not tell: there are as many of these, and at most twice as many. */
@@ -48,6 +51,7 @@ function codePointsOf(text: string): number {
  * well-formed text that it was read from: most need not be looked at closer.
  */
 export function parseUsageEvent(raw: unknown, json?: string): ParsedEvent {
+  const isWireEvent = wireEventCheck()
   if (!isWireEvent(raw)) return refuse(schemaError(raw, isWireEvent.errors?.[0]))
   const timestampMs = typeof raw.timestamp === 'number' ? raw.timestamp : parseTimestamp(raw.timestamp)
   if (timestampMs === undefined) return refuse(fieldError('timestamp', raw.timestamp))

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import { fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
@@ -75,6 +76,22 @@ describe('a checkout', () => {
     rmSync(list)
     expect(ran()).toBe('sources')
   })
+})
+
+test('the bundle is ASCII, which takes half the memory, and shows the characters that the sources show', () => {
+  const files = readdirSync(bundle).filter((name) => name.endsWith('.js'))
+  expect(files.length).toBeGreaterThan(10)
+  for (const name of files) expect(isAscii(readFileSync(join(bundle, name))), name).toBe(true)
+  const config = join(checkout, 'mistaken.yaml')
+  writeFileSync(
+    config,
+    'version: 1\nchannels: { mail: { type: email, smtp: "x", from: a@example.com, to: [] } }\n',
+  )
+  const check = (program: string) =>
+    spawnSync(process.execPath, [program, 'check', '--config', config], { encoding: 'utf8' }).stderr
+  const shown = check(join(bundle, 'main.js'))
+  expect(shown).toContain('smtps://…')
+  expect(shown.replace('from the bundle', '')).toBe(check(join(checkout, 'src', 'cli', 'main.ts')))
 })
 
 test('the bundle brings the licences of what is in it', () => {

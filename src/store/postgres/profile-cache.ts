@@ -64,7 +64,8 @@ export class ProfileCache {
    */
   readonly #known: LRUCache<string, Known>
   readonly #kept: number
-  readonly #aside = new LRUCache<string, Packed>({ max: ASIDE_KEPT })
+  /** Made when it is needed, which in most fleets is never: it takes its room at once. */
+  #aside: LRUCache<string, Packed> | undefined
 
   constructor({ kept = PROFILES_KEPT }: { readonly kept?: number } = {}) {
     this.#kept = kept
@@ -110,7 +111,7 @@ export class ProfileCache {
     if (keyIds.length === 0) return []
     if (this.#known.size === this.#kept) this.#known.purgeStale()
     const versions = keyIds.map(
-      (keyId) => (this.#known.get(keyId) ?? this.#aside.get(keyId))?.version ?? null,
+      (keyId) => (this.#known.get(keyId) ?? this.#aside?.get(keyId))?.version ?? null,
     )
     // An inner join, so that the keys that are asked for are hashed and not the table.
     const { rows } = await sql<{ readonly changed: readonly string[] | null; readonly still: number }>`
@@ -127,7 +128,7 @@ export class ProfileCache {
   #changed({ key_id: keyId, version, state }: Row): Profile | undefined {
     if (version === null || state === null) {
       this.#known.delete(keyId)
-      this.#aside.delete(keyId)
+      this.#aside?.delete(keyId)
       return undefined
     }
     const profile = storedProfile(state)
@@ -138,7 +139,7 @@ export class ProfileCache {
   #profileOf(keyId: string): Profile | undefined {
     const known = this.#known.get(keyId)
     if (known !== undefined) return known.profile
-    const aside = this.#aside.get(keyId)
+    const aside = this.#aside?.get(keyId)
     if (aside === undefined) return undefined
     // Sound because #putAside is all that packs.
     const profile = JSON.parse(inflateRawSync(aside.packed).toString()) as Profile
@@ -147,6 +148,7 @@ export class ProfileCache {
   }
 
   #putAside(keyId: string, { version, profile }: Known): void {
+    this.#aside ??= new LRUCache({ max: ASIDE_KEPT })
     if (this.#aside.get(keyId)?.version === version) return
     this.#aside.set(keyId, { version, packed: deflateRawSync(JSON.stringify(profile), { level: 3 }) })
   }
