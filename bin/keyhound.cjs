@@ -54,8 +54,9 @@ if (Number(process.versions.node.split('.')[0]) >= WANTED) {
 /** Flags of V8, by what is run. Measured in docs/performance.md, "Memory" and "Backtest". */
 function flagsOf(command) {
   // For what runs long. V8 would keep 128 MB for new objects, of which a few are in use, and let dead ones pile up to
-  // several times the live ones before it looks.
-  if (command === 'start' || command === 'demo') return ['--max-semi-space-size=8', '--heap-growing-percent=30']
+  // several times the live ones before it looks. It begins with room for so few that a start is held up again and again.
+  if (command === 'start' || command === 'demo')
+    return ['--min-semi-space-size=4', '--max-semi-space-size=8', '--heap-growing-percent=30']
   // What a key did of late lives for two hours of event time and then dies: with room for that it dies young, and is
   // not copied again and again.
   // And what is read is read in batches, one of which is alive whenever V8 looks: it would take that for a sign that they

@@ -140,6 +140,7 @@ function sample(pid: number, url: string): { end(): Promise<Samples> } {
     end: async () => {
       done.abort()
       await sampling
+      lagSeconds.push(await lagSecondsAt(url)) // the last one may be from before the end
       return { residentMb, lagSeconds }
     },
   }
