@@ -112,9 +112,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     },
   })
   const wakers: (() => void)[] = []
-  watch = startWatch({ ...options, session, live, metrics, roles: () => [...running.keys()] })
+  const ready = Promise.withResolvers<void>()
+  const begins = ready.promise
+  watch = startWatch({ ...options, begins, session, live, metrics, roles: () => [...running.keys()] })
   const context: PartContext = {
     ...options,
+    begins,
     session,
     live,
     metrics,
@@ -142,6 +145,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     throw error
   }
   markStart('ready')
+  ready.resolve()
   log.info(
     {
       queue: session.backends.queues.backend,

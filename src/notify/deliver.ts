@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import { MAX_RETRY_AFTER_MS, retryDelayMs, type RetrySchedule } from '../outbound/backoff.ts'
-import { startPolling, type PollLoop } from '../outbound/poll-loop.ts'
+import { startPolling, type LoopStart, type PollLoop } from '../outbound/poll-loop.ts'
 import { storeFirmly } from '../outbound/store-firmly.ts'
 import type { ChannelStateStore } from '../store/channel-state-store.ts'
 import type { ClaimedDelivery, DeliveryOutcome, DeliveryStore, Pace } from '../store/delivery-store.ts'
@@ -49,7 +49,7 @@ export interface DeliveryReport {
   readonly together: number
 }
 
-export interface Delivering {
+export interface Delivering extends LoopStart {
   readonly deliveries: DeliveryStore
   readonly states: ChannelStateStore
   /** By name; asked anew for each message, so that a reload of the configuration takes effect. */
@@ -106,6 +106,7 @@ export function startDelivering(parts: Delivering): PollLoop {
   }
 
   const loop = startPolling({
+    begins: parts.begins,
     turn,
     onError: (error) => log.warn({ err: error }, 'deliveries cannot be read; trying again'),
   })

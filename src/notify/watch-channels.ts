@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Notification } from '../alert/notification.ts'
 import type { Clock } from '../clock.ts'
-import { startPolling, type PollLoop } from '../outbound/poll-loop.ts'
+import { startPolling, type LoopStart, type PollLoop } from '../outbound/poll-loop.ts'
 import type { ChannelNews, ChannelState, ChannelStateStore } from '../store/channel-state-store.ts'
 import type { DeliveryStore, StrandedDelivery } from '../store/delivery-store.ts'
 import { MINUTE_MS, SECOND_MS } from '../usage/duration.ts'
@@ -19,7 +19,7 @@ const HAND_OVERS_PER_TURN = 50
 /** All other channels are tried within it. Should none take it, it is tried again afterwards. */
 const TELLING_LEASE_MS = 2 * MINUTE_MS
 
-export interface ChannelWatching {
+export interface ChannelWatching extends LoopStart {
   readonly deliveries: DeliveryStore
   readonly states: ChannelStateStore
   readonly channels: () => ReadonlyMap<string, Channel>
@@ -42,6 +42,7 @@ export function startWatchingChannels(parts: ChannelWatching): PollLoop {
   const { states, channels, clock, log } = parts
   let known: ReadonlyMap<string, Channel> | undefined
   return startPolling({
+    begins: parts.begins,
     turn: async (signal) => {
       // A new configuration, or a new process: what was broken may have been mended.
       if (known !== channels()) await states.probeNow(clock.nowMs())

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { startPolling, type PollLoop } from '../outbound/poll-loop.ts'
+import { startPolling, type LoopStart, type PollLoop } from '../outbound/poll-loop.ts'
 import { storeFirmly } from '../outbound/store-firmly.ts'
 import type { Revocation, RevocationOutcome, RevocationStore } from '../store/revocation-store.ts'
 import { SECOND_MS } from '../usage/duration.ts'
@@ -11,7 +11,7 @@ export const LEASE_MS = CALL_TIMEOUT_MS + 30 * SECOND_MS
 const POLL_MS = SECOND_MS
 const CALLS_AT_ONCE = 4
 
-export interface Responding extends Calling {
+export interface Responding extends Calling, LoopStart {
   readonly revocations: RevocationStore
   readonly log: Logger
   /** Alerts have been judged, and that made these revocations, if any; deliveries that waited for it may go. */
@@ -30,6 +30,7 @@ export interface Responding extends Calling {
  */
 export function startResponding(parts: Responding): PollLoop {
   const deciding = startPolling({
+    begins: parts.begins,
     turn: async () => {
       let judged = 0
       const decided = await parts.revocations.decideDue((facts) => {
@@ -87,6 +88,7 @@ export function startActing(parts: Responding): PollLoop {
     return POLL_MS
   }
   const loop = startPolling({
+    begins: parts.begins,
     turn,
     onError: (error) => log.warn({ err: error }, 'revocations cannot be read; trying again'),
   })

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import type { Finding } from '../detect/finding.ts'
-import { startPolling, type PollLoop } from '../outbound/poll-loop.ts'
+import { startPolling, type LoopStart, type PollLoop } from '../outbound/poll-loop.ts'
 import type { HaltCause, Revocation, RevocationStore } from '../store/revocation-store.ts'
 import { SECOND_MS } from '../usage/duration.ts'
 import type { KeyAttributes } from '../usage/event.ts'
@@ -9,7 +9,7 @@ import { judgeWatched } from './judge-watched.ts'
 import { haltNow } from './policy.ts'
 import type { RevokeSettings } from './policy-settings.ts'
 
-export interface Watching {
+export interface Watching extends LoopStart {
   readonly revocations: RevocationStore
   readonly settings: () => RevokeSettings
   readonly clock: Clock
@@ -32,6 +32,7 @@ const SELF_ENDING: readonly HaltCause[] = ['ingest_lag', 'many_keys']
  */
 export function startWatching(parts: Watching): PollLoop {
   return startPolling({
+    begins: parts.begins,
     turn: async () => {
       await watchKeys(parts)
       await endTimes(parts)

@@ -1,7 +1,7 @@
 import { createTask } from 'node-cron'
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
-import { startPolling, type PollLoop } from '../outbound/poll-loop.ts'
+import { startPolling, type LoopStart, type PollLoop } from '../outbound/poll-loop.ts'
 import { DAY_MS, MINUTE_MS, SECOND_MS } from '../usage/duration.ts'
 import type { DigestSettings } from './settings.ts'
 
@@ -9,7 +9,7 @@ import type { DigestSettings } from './settings.ts'
 const LATE_MAX_MS = DAY_MS
 const LOOK_MS = 20 * SECOND_MS
 
-export interface DigestScheduleParts {
+export interface DigestScheduleParts extends LoopStart {
   readonly settings: () => DigestSettings
   /** When the newest digest of all replicas was due; undefined before the first. */
   readonly lastTurnMs: () => Promise<number | undefined>
@@ -28,6 +28,7 @@ export function startDigestSchedule(parts: DigestScheduleParts): PollLoop {
   const startedMs = clock.nowMs()
   let checkedMs: number | undefined
   return startPolling({
+    begins: parts.begins,
     turn: async () => {
       const { channels, schedule, timezone } = parts.settings()
       const nowMs = clock.nowMs()

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import { judgeStatus } from '../outbound/http-answer.ts'
 import { OutboundError } from '../outbound/outbound-error.ts'
-import { startPolling, type PollLoop } from '../outbound/poll-loop.ts'
+import { startPolling, type LoopStart, type PollLoop } from '../outbound/poll-loop.ts'
 import { SECOND_MS } from '../usage/duration.ts'
 import type { HeartbeatSettings } from './settings.ts'
 import type { Signals } from './signals.ts'
@@ -11,7 +11,7 @@ import type { Signals } from './signals.ts'
 const LOOK_MS = SECOND_MS
 const CALL_TIMEOUT_MS = 10 * SECOND_MS
 
-export interface HeartbeatParts {
+export interface HeartbeatParts extends LoopStart {
   readonly settings: () => HeartbeatSettings
   /** True while keyhound is known to do its work. */
   readonly isAlive: () => boolean
@@ -56,6 +56,7 @@ export function startHeartbeat(parts: HeartbeatParts): Heartbeat {
     return LOOK_MS
   }
   const loop = startPolling({
+    begins: parts.begins,
     turn,
     onError: (error) => log.debug({ err: error }, 'no turn of the heartbeat could be taken'),
   })

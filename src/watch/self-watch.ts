@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
-import { startPolling } from '../outbound/poll-loop.ts'
+import { startPolling, type LoopStart } from '../outbound/poll-loop.ts'
 import type { SelfAlert, SelfAlertStore, SelfMoves } from '../store/self-alert-store.ts'
 import { SECOND_MS } from '../usage/duration.ts'
 import { advance } from './advance.ts'
@@ -12,7 +12,7 @@ import type { Judgement } from './judgement.ts'
 import type { SelfWatchSettings } from './settings.ts'
 import type { Signals } from './signals.ts'
 
-export interface SelfWatchParts {
+export interface SelfWatchParts extends LoopStart {
   /** What is known now. Never throws: what cannot be found out is undefined in it. */
   readonly signals: () => Promise<Signals>
   /** Shared by all replicas. */
@@ -82,6 +82,7 @@ export function startSelfWatch(parts: SelfWatchParts): SelfWatch {
   }
 
   const loop = startPolling({
+    begins: parts.begins,
     turn: async () => {
       await look()
       return parts.everyMs ?? LOOK_EVERY_MS

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import { attempt } from '../notify/attempt.ts'
 import type { Channel } from '../notify/channel.ts'
 import { retryDelayMs, type RetrySchedule } from '../outbound/backoff.ts'
-import { startPolling, type PollLoop } from '../outbound/poll-loop.ts'
+import { startPolling, type LoopStart, type PollLoop } from '../outbound/poll-loop.ts'
 import type { ClaimedNotice, NoticeOutbox, NoticeOutcome } from '../store/self-alert-store.ts'
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../usage/duration.ts'
 
@@ -23,7 +23,7 @@ const TRIES_BEFORE_OTHERS = 3
 const POLL_MS = 2 * SECOND_MS
 const SENDS_AT_ONCE = 4
 
-export interface Telling {
+export interface Telling extends LoopStart {
   /** The shared one, and the one of this process for when the database is away. */
   readonly outboxes: readonly NoticeOutbox[]
   /** By name; asked anew for each notice. */
@@ -59,6 +59,7 @@ export function startTelling(parts: Telling): PollLoop {
     }
   }
   const loop = startPolling({
+    begins: parts.begins,
     turn: async (signal) => {
       for (const outbox of parts.outboxes) {
         // Away with the database: the self-watch says so itself.

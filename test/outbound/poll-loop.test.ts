@@ -13,6 +13,21 @@ describe('a poll loop', () => {
     await loop.stop()
   })
 
+  test('takes its first turn when it is to begin, or when woken before, and can be stopped before', async () => {
+    const begin = Promise.withResolvers<void>()
+    const options = { onError: () => expect.unreachable('nothing failed'), begins: begin.promise }
+    const [waits, woken, stopped] = [recorder(), recorder(), recorder()]
+    const loops = [waits, woken, stopped].map(({ turn }) => startPolling({ ...options, turn }))
+    loops[1]?.wake()
+    await woken.reached(1)
+    await loops[2]?.stop()
+    expect([waits.count(), stopped.count()]).toEqual([0, 0])
+    begin.resolve()
+    await waits.reached(1)
+    await Promise.all(loops.map((loop) => loop.stop()))
+    expect(stopped.count()).toBe(0)
+  })
+
   test('stops: aborts the turn that is under way, waits for its end and takes no other', async () => {
     let ended = false
     const begun = Promise.withResolvers<void>()
@@ -65,6 +80,7 @@ function recorder() {
       run?.()
       return 60_000
     },
+    count: () => count,
     duringNext: (run: () => void): void => {
       inNext = run
     },

@@ -6,13 +6,14 @@ import type { Part, PartContext } from './part.ts'
 
 /** The role `notify`: messages from the outbox to the channels, and what is to be done about a channel that fails. */
 export function startNotify(context: PartContext): Part {
-  const { session, live, clock, log, metrics, onDelivery } = context
+  const { session, live, clock, log, metrics, onDelivery, begins } = context
   const shared = {
     deliveries: createDeliveryStore(session.database),
     states: session.channelStates,
     channels: () => live.channels,
     clock,
     log,
+    begins,
   }
   const delivering = startDelivering({
     ...shared,

@@ -1,3 +1,4 @@
+import type { LoopStart } from '../../outbound/poll-loop.ts'
 import type { DaemonOptions } from '../daemon.ts'
 import type { LiveConfig } from '../live-config.ts'
 import type { Metrics } from '../metrics.ts'
@@ -13,7 +14,7 @@ export interface Part {
 }
 
 /** What the parts share. */
-export interface PartContext extends DaemonOptions {
+export interface PartContext extends DaemonOptions, LoopStart {
   readonly session: Session
   readonly live: LiveConfig
   readonly metrics: Metrics

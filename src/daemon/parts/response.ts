@@ -9,7 +9,7 @@ import type { PartContext } from './part.ts'
 
 /** Decisions about keys, calls to the gateway, and the watch over what was revoked. A part of the role `detect`. */
 export function startResponse(context: PartContext, store: Pick<EngineStore, 'commit'>): PollLoop {
-  const { session, live, clock, log, metrics } = context
+  const { session, live, clock, log, metrics, begins } = context
   const { revocations } = session
   const settings = () => live.config.revoke
   const responding = startResponding({
@@ -18,6 +18,7 @@ export function startResponse(context: PartContext, store: Pick<EngineStore, 'co
     settings,
     clock,
     log,
+    begins,
     onDecided: (decided) => {
       for (const { state } of decided) metrics.engine.revocation(state)
       context.alertsChanged()
@@ -35,6 +36,7 @@ export function startResponse(context: PartContext, store: Pick<EngineStore, 'co
     settings,
     clock,
     log,
+    begins,
     raise: async (finding, key) => {
       // A group of its own: within the key's incident, announced as critical already, nobody would hear of it.
       const groupKey = JSON.stringify([finding.detector, finding.keyId])

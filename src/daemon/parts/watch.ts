@@ -3,6 +3,7 @@ import type { Config } from '../../config/config.ts'
 import { DETECTORS } from '../../detect/registry.ts'
 import type { Detector } from '../../detect/detector.ts'
 import { geoDataDateMs } from '../../enrich/geo-data-date.ts'
+import type { LoopStart } from '../../outbound/poll-loop.ts'
 import { pingDatabase } from '../../store/postgres/database.ts'
 import { readDigestFacts } from '../../store/postgres/digest-facts.ts'
 import { lastTurnMs, takeTurn } from '../../store/postgres/duty.ts'
@@ -34,7 +35,7 @@ export interface Watch {
   stop(): Promise<void>
 }
 
-export interface WatchContext extends Pick<DaemonOptions, 'environment' | 'clock' | 'log'> {
+export interface WatchContext extends LoopStart, Pick<DaemonOptions, 'environment' | 'clock' | 'log'> {
   readonly session: Session
   readonly live: LiveConfig
   readonly metrics: Metrics
@@ -44,12 +45,12 @@ export interface WatchContext extends Pick<DaemonOptions, 'environment' | 'clock
 
 /** Starts the self-watch, what it tells with, and the sign of life. */
 export function startWatch(context: WatchContext): Watch {
-  const { session, live, clock, log, metrics } = context
+  const { session, live, clock, log, metrics, begins } = context
   const { database } = session
   const health = new DetectorHealth(DETECTORS)
   const shared = createSelfAlertStore(database)
   const own = memorySelfAlerts()
-  const telling = startTelling({ outboxes: [own, shared], channels: () => live.channels, clock, log })
+  const telling = startTelling({ outboxes: [own, shared], channels: () => live.channels, clock, log, begins })
   const gatherer = gathererOf(context, { health, heartbeat: () => heartbeat.signal() })
   const watch = startSelfWatch({
     signals: () => gatherer.gather(),
@@ -59,6 +60,7 @@ export function startWatch(context: WatchContext): Watch {
     channelNames: () => [...live.channels.keys()],
     clock,
     log,
+    begins,
     onMoves: ({ opened, repeated, closed }) => {
       if (opened.length + repeated.length + closed.length > 0) telling.wake()
     },
@@ -70,6 +72,7 @@ export function startWatch(context: WatchContext): Watch {
     fetch: () => live.fetch,
     clock,
     log,
+    begins,
   })
   const digest = startDigestSchedule({
     settings: () => live.config.weeklyDigest,
@@ -77,6 +80,7 @@ export function startWatch(context: WatchContext): Watch {
     send: async (dueMs) => (await ifUnlocked(database, 'digest', () => sendDigest(context, dueMs))) ?? false,
     clock,
     log,
+    begins,
   })
   metrics.watch({ topics: () => watch.topics(), detectorSuccesses: () => health.lastSuccesses() })
   return {
