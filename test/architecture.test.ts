@@ -18,7 +18,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['usage'],
 ]
 /** Files at the top that everybody may import. */
-const SHARED = ['clock.ts', 'secret.ts']
+const SHARED = ['clock.ts', 'lazy.ts', 'secret.ts']
 const PURE = ['usage', 'detect', 'alert']
 
 const files = readdirSync(SOURCE, { recursive: true, encoding: 'utf8' })
