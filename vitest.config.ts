@@ -16,7 +16,7 @@ export default defineConfig({
     // Processes, not threads: tests start servers, send signals and read memory figures.
     pool: 'forks',
     maxWorkers,
-    // Loaded once for each worker, not for each file: a fifth of the run. No module keeps what another file could see.
+    // Loaded once for each worker, not for each file: a tenth of the run. No module keeps what another file could see.
     isolate: false,
     sequence: { sequencer: LongestFirst },
     testTimeout: 40_000, // what is waited for comes in milliseconds; a machine that is busy must not fail a change

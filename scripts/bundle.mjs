@@ -28,6 +28,7 @@ const bundle = await rolldown({
       name: 'keyhound',
       transform: { filter: { code: 'import.meta.url' }, handler: keepPlace },
       renderChunk: takeBuiltinsDirectly,
+      // Last of all: what renderChunk returns is printed anew, without escapes.
       generateBundle(_, files) {
         for (const file of Object.values(files)) if (file.type === 'chunk') file.code = inAscii(file.code)
       },

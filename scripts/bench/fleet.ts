@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { learnHour } from '../../src/detect/learn-hour.ts'
 import { emptyProfile, LEARN_DELAY_MS, type Profile } from '../../src/detect/profile.ts'
 import type { Database } from '../../src/store/postgres/database.ts'
-import { COUNTER_NAMES } from '../../src/store/postgres/rollup-counters.ts'
+import { ADDED_COUNTERS, COUNTER_NAMES } from '../../src/store/postgres/rollup-counters.ts'
 import { DAY_MS, HOUR_MS } from '../../src/usage/duration.ts'
 import { bucketStart, NO_USAGE, type UsageTotals } from '../../src/usage/rollup.ts'
 
@@ -74,19 +74,16 @@ export async function useKeys(
 ): Promise<void> {
   const now = new Date(nowMs)
   const keys = sql`generate_series(${1 + (part % parts)}::int, ${active}::int, ${parts}::int) as n`
-  const added = sql.raw(
-    COUNTER_NAMES.map((counter) => `${counter} = r.${counter} + excluded.${counter}`).join(', '),
-  )
   await sql`
     insert into usage_rollup as r (bucket, key_id, model, country, ${sql.raw(COUNTERS)})
     select date_trunc('minute', ${now}::timestamptz), 'key-' || n, ${MODELS[0]}, 'US', ${sql.raw(ONE_REQUEST)}
     from ${keys}
-    on conflict (bucket, key_id, model, country) do update set ${added}`.execute(database)
+    on conflict (bucket, key_id, model, country) do update set ${sql.raw(ADDED_COUNTERS)}`.execute(database)
   await sql`
     insert into usage_source as r (bucket, key_id, address, country, latitude, longitude, first_ts, last_ts, ${sql.raw(COUNTERS)})
     select date_bin('10 minutes', ${now}, 'epoch'), 'key-' || n, '8.8.8.8', 'US', 40.7, -74, ${now}, ${now}, ${sql.raw(ONE_REQUEST)}
     from ${keys}
-    on conflict (bucket, key_id, address) do update set last_ts = excluded.last_ts, ${added}`.execute(
+    on conflict (bucket, key_id, address) do update set last_ts = excluded.last_ts, ${sql.raw(ADDED_COUNTERS)}`.execute(
     database,
   )
 }

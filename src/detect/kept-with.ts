@@ -13,7 +13,7 @@ class Same {
 
 /**
  * As a WeakMap, but what is remembered is in a private field of its owner, which nothing else sees: no copy, JSON or
- * comparison has it. The garbage collector treats it as any field. The entries of a WeakMap it goes through in each
+ * comparison has it. To the garbage collector it is a field. The entries of a WeakMap it goes through in each
  * collection, young ones too, and a dozen of them for each profile of a large fleet cost more than what they save.
  */
 export function keptWith<Owner extends object, Value>(): KeptWith<Owner, Value> {

@@ -12,7 +12,7 @@ export interface PollLoop {
 export interface LoopStart {
   /**
    * The first turn is not taken before this, unless the loop is woken; absent: at once. Nine loops that look at the
-   * database while a process starts make that take a fifth longer.
+   * database while a process starts make that take a tenth longer.
    */
   readonly begins?: Promise<void> | undefined
 }

@@ -86,10 +86,15 @@ function byAddress(a: SourceUsage, b: SourceUsage): number {
   return a.address < b.address ? -1 : 1
 }
 
-/** Where a place is. Place databases write 0, 0 (in the sea off Africa) for "somewhere": that is unknown. */
+/** False for 0, 0 (in the sea off Africa), which place databases write for "somewhere": that is unknown. */
+export function isSomewhere(latitude: number, longitude: number): boolean {
+  return latitude !== 0 || longitude !== 0
+}
+
+/** Where a place is, if that is known. */
 export function coordinatesOf(
   place: Pick<Place, 'latitude' | 'longitude'> | undefined,
 ): Pick<SourceUsage, 'latitude' | 'longitude'> {
-  const isKnown = place !== undefined && (place.latitude !== 0 || place.longitude !== 0)
+  const isKnown = place !== undefined && isSomewhere(place.latitude, place.longitude)
   return { latitude: isKnown ? place.latitude : undefined, longitude: isKnown ? place.longitude : undefined }
 }

@@ -9,7 +9,7 @@ import { SourceHistory } from './source-history.ts'
 
 type Writable<T> = { -readonly [Field in keyof T]: T[Field] }
 
-/** What the memory store keeps of one key: its minute rollups as far back as anyone looks, and its profile. */
+/** What the memory store keeps of one key: its minute rollups for as long as somebody looks at them, and its profile. */
 export class KeyHistory {
   attributes: KeyAttributes
   profile: Profile | undefined = undefined

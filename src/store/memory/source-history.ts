@@ -19,7 +19,7 @@ interface Bucket {
   lastFirstMs: number
 }
 
-/** Usage of one key per address, as far back as anyone looks. Counters grow in place. */
+/** Usage of one key per address, for as long as somebody looks at it. Counters grow in place. */
 export class SourceHistory {
   /** Ascending by start. */
   readonly #buckets: Bucket[] = []

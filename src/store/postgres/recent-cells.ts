@@ -1,6 +1,6 @@
 import { RECENT_USAGE_MS } from '../../usage/key-usage.ts'
 import { bucketStart } from '../../usage/rollup.ts'
-import { SOURCE_BUCKET_MS } from '../../usage/source.ts'
+import { isSomewhere, SOURCE_BUCKET_MS } from '../../usage/source.ts'
 import { CachedKey, ROLLUP, SOURCE } from './cached-key.ts'
 import { TextNumbers } from './text-numbers.ts'
 import type { OnRollup, OnSource } from './usage-rows.ts'
@@ -59,8 +59,7 @@ export class RecentCells {
   sourceTaker(fromMs: number, onStrange: (key: CachedKey) => void): OnSource {
     const row = new Float64Array(SOURCE.width)
     return ({ keyId, address, country, latitude, longitude }, numbers) => {
-      // As `coordinatesOf` reads them: 0, 0 is nowhere as well.
-      const isKnown = latitude !== null && longitude !== null && (latitude !== 0 || longitude !== 0)
+      const isKnown = latitude !== null && longitude !== null && isSomewhere(latitude, longitude)
       row[SOURCE.bucketMs] = numbers[0] ?? Number.NaN
       row[SOURCE.address] = this.#texts.numberOf(address)
       row[SOURCE.country] = this.#texts.numberOf(country ?? '')
